@@ -1,0 +1,1 @@
+"""The nouns: what a Study and a Trial are. Imports nothing else of ours."""

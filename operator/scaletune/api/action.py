@@ -1,0 +1,81 @@
+"""What a plan says: decisions on records, then actions for a shell to carry out in order."""
+
+from dataclasses import dataclass, field
+
+from scaletune.api.trial import DecisionWord, Evidence, TrialSpec
+
+
+@dataclass(frozen=True)
+class Decide:
+    """A decision on a trial's record at a milestone, to be stored before any action."""
+
+    trial: int
+    milestone: int
+    decision: DecisionWord
+    number: int
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True)
+class Create:
+    """Make a new Trial with this spec."""
+
+    spec: TrialSpec
+    reason: str
+
+    @property
+    def trial(self) -> int:
+        """Index of the new trial."""
+        return self.spec.index
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Let a trial train on up to `until`."""
+
+    trial: int
+    until: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Let a trial leave with a checkpoint; it may go on later."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Let a trial end for ever."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Nothing more will happen unless the Study's spec changes."""
+
+    cause: str  # one CamelCase word: the reason of the condition Finished
+    reason: str
+
+
+@dataclass(frozen=True)
+class LookAgain:
+    """Plan again at this instant (seconds since the epoch): then time alone changes the answer."""
+
+    at: float
+    reason: str
+
+
+Action = Create | Resume | Pause | Stop | Finish | LookAgain
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Decisions in the order of their numbers, then actions in the order of carrying out."""
+
+    decisions: tuple[Decide, ...] = ()
+    actions: tuple[Action, ...] = ()

@@ -1,0 +1,46 @@
+"""Conditions: every type, reason and message that a user reads in `kubectl describe`."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from scaletune.api.model import Model
+
+FINISHED: Final = "Finished"
+READY: Final = "Ready"
+
+
+class Condition(Model):
+    """One fact about a Study or Trial, as Kubernetes writes conditions."""
+
+    type: Annotated[str, Field(max_length=63)]
+    """type of condition in CamelCase."""
+    status: Literal["True", "False", "Unknown"]
+    """status of the condition."""
+    reason: Annotated[str, Field(max_length=63)]
+    """reason for it in one CamelCase word."""
+    message: Annotated[str, Field(max_length=2048)] = ""
+    """message for people: what happened, and what to do next."""
+    last_transition_time: str | None = None
+    """lastTransitionTime is when status last changed."""
+    observed_generation: int = 0
+    """observedGeneration of the spec that the condition is about."""
+
+
+def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
+    """The condition of this type, if there is one."""
+    return next((each for each in conditions if each.type == kind), None)
+
+
+def is_true(conditions: tuple[Condition, ...], kind: str) -> bool:
+    """Whether the condition of this type holds."""
+    found = condition(conditions, kind)
+    return found is not None and found.status == "True"
+
+
+def with_condition(conditions: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
+    """The conditions with one set; its transition time moves only when its status does."""
+    old = condition(conditions, new.type)
+    if old is not None and old.status == new.status:
+        new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+    return (*(each for each in conditions if each.type != new.type), new)

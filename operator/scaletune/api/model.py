@@ -1,0 +1,60 @@
+"""What every API type has in common: frozen, camelCase in YAML, no unknown fields, no guessing.
+
+The API server takes `3.0` for an integer and refuses `"3"` and `true`; pydantic's own rules are
+looser. The three scalar types below are the server's rules, so that `scaletune validate` and
+`kubectl apply` agree.
+"""
+
+import math
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "scaletune.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError(f"{value!r} is not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a finite number")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+class Model(BaseModel):
+    """An immutable API type; `model_copy(update=...)` makes the changed one."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    def to_yaml_fields(self) -> dict[str, Any]:
+        """This as the plain data that `kubectl` would show: set fields only, camelCase."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+class Metadata(Model):
+    """The part of Kubernetes' ObjectMeta that Scaletune reads; the rest is kept as it came."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}

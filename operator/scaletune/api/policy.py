@@ -1,0 +1,53 @@
+"""Policies and samplers as a Study names them: one class per key, the key is the class's name.
+
+What each policy does with trials is in `core/policies/`, in the file of the same name.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scaletune.api.model import Int, Model
+
+
+class Asha(Model):
+    """Asynchronous successive halving (Li et al., arXiv:1810.05934)."""
+
+    eta: Annotated[Int, Field(ge=2, le=64)] = 3
+    """eta is how hard the selection is: about one in eta goes on from each rung to the next, which
+    lies eta times further."""
+    min: Annotated[Int, Field(ge=1)] | None = None
+    """min is the first rung, in training.unit. The rungs are min, min*eta, min*eta^2, ... below
+    training.max, and training.max. Left out, there are four rungs below training.max. It should
+    lie after the learning rate's warm-up."""
+    mode: Literal["Promote", "Stop"] = "Promote"
+    """mode Promote pauses every trial at each rung with a checkpoint, and resumes the best; mode
+    Stop lets trials run on and stops the weak for ever, which needs no checkpoints."""
+
+
+class Policy(Model):
+    """Who may train on. At most one; none means that every trial is trained in full."""
+
+    asha: Asha | None = None
+    """asha is asynchronous successive halving."""
+
+
+class RandomSampler(Model):
+    """Independent draws from every parameter's range on its scale."""
+
+
+class GridSampler(Model):
+    """Every combination of evenly spaced values, the last parameter varying fastest."""
+
+    points: Annotated[Int, Field(ge=1, le=1000)] = 5
+    """points is how many values of each range are tried, both ends among them. Lists of values and
+    choices are tried in full. Whole numbers that coincide count once."""
+
+
+class Sampler(Model):
+    """What to try next. At most one; none means random."""
+
+    random: RandomSampler | None = None
+    """random draws each configuration independently of all others."""
+    grid: GridSampler | None = None
+    """grid tries every combination once, then creates no more trials."""

@@ -1,0 +1,155 @@
+"""Parameters: what is searched, and on which scale.
+
+A parameter is exactly one of `float`, `int`, `choice`. How a value is drawn from one is
+`core.policies.samplers`' affair; which definitions make sense is said here, once, as CEL rules
+that the API server and `scaletune validate` both evaluate.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scaletune.api.model import Int, Model, Number
+from scaletune.api.rules import rules
+
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+
+ParameterName = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+ChoiceValue = Annotated[str, Field(min_length=1, max_length=253)]
+
+_RANGE_OR_VALUES = (
+    "has(self.values) ? !has(self.min) && !has(self.max) : has(self.min) && has(self.max)",
+    "give either min and max, or values",
+)
+_MIN_BELOW_MAX = (
+    "!has(self.min) || !has(self.max) || self.min < self.max",
+    "min must be below max; a parameter with one value belongs into the command line",
+)
+_CENTER_INSIDE = (
+    "!has(self.center) || !has(self.min) || !has(self.max)"
+    " || (self.center >= self.min && self.center <= self.max)",
+    "center must lie between min and max: it is where the search is expected to end",
+)
+_CENTER_AMONG = (
+    "!has(self.center) || !has(self.values) || self.center in self.values",
+    "center must be one of values",
+)
+_NO_SCALE_FOR_VALUES = (
+    "!has(self.values) || !has(self.scale) || self.scale == 'Linear'",
+    "scale has no meaning for a list of values; leave it out",
+)
+
+
+@rules(
+    _RANGE_OR_VALUES,
+    _MIN_BELOW_MAX,
+    _CENTER_INSIDE,
+    _CENTER_AMONG,
+    _NO_SCALE_FOR_VALUES,
+    (
+        "self.scale != 'Log' || !has(self.min) || self.min > 0.0",
+        "a Log scale needs min > 0; use a Linear scale, or a small positive min",
+    ),
+    (
+        "self.scale != 'Logit' || !has(self.min) || !has(self.max)"
+        " || (self.min > 0.0 && self.max < 1.0)",
+        "a Logit scale needs 0 < min and max < 1; it is for fractions such as dropout",
+    ),
+)
+class FloatSpace(Model):
+    """A real parameter: a range with a scale, or a list of values."""
+
+    min: Number | None = None
+    """min is the smallest value that may be drawn."""
+    max: Number | None = None
+    """max is the upper end of the range."""
+    scale: Literal["Linear", "Log", "Logit"] = "Linear"
+    """scale is how the range is measured: Log for values that matter by their ratio, such as
+    learning rates; Logit for fractions close to 0 or 1; Linear otherwise."""
+    center: Number | None = None
+    """center is the best guess before the search, also used where an initial configuration
+    leaves this parameter out."""
+    values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=256)] | None = None
+    """values are the only values to try, instead of a range."""
+
+
+@rules(
+    _RANGE_OR_VALUES,
+    _MIN_BELOW_MAX,
+    _CENTER_INSIDE,
+    _CENTER_AMONG,
+    _NO_SCALE_FOR_VALUES,
+    (
+        "self.scale != 'Log' || !has(self.min) || self.min > 0",
+        "a Log scale needs min >= 1; use a Linear scale to include 0",
+    ),
+)
+class IntSpace(Model):
+    """A whole-number parameter: a range with a scale, or a list of values."""
+
+    min: Annotated[Int, Field(ge=-(2**53), le=2**53)] | None = None
+    """min is the smallest value; it belongs to the range."""
+    max: Annotated[Int, Field(ge=-(2**53), le=2**53)] | None = None
+    """max is the largest value; it belongs to the range."""
+    scale: Literal["Linear", "Log"] = "Linear"
+    """scale is how the range is measured: Log for values that matter by their ratio, such as
+    batch sizes and widths; Linear otherwise."""
+    center: Int | None = None
+    """center is the best guess before the search, also used where an initial configuration
+    leaves this parameter out."""
+    values: Annotated[tuple[Int, ...], Field(min_length=1, max_length=256)] | None = None
+    """values are the only values to try, for example [64, 128, 256]."""
+
+
+@rules(_CENTER_AMONG)
+class ChoiceSpace(Model):
+    """A parameter without an order, such as the name of an optimizer."""
+
+    values: Annotated[tuple[ChoiceValue, ...], Field(min_length=1, max_length=256)]
+    """values are the names to choose from. Quote the ones that YAML reads as something else:
+    "on", "1"."""
+    center: ChoiceValue | None = None
+    """center is the best guess before the search, also used where an initial configuration
+    leaves this parameter out."""
+
+
+@rules(
+    (
+        "[has(self.float), has(self.int), has(self.choice)].filter(x, x).size() == 1",
+        "give exactly one of float, int and choice",
+    )
+)
+class Parameter(Model):
+    """One searched hyperparameter."""
+
+    name: ParameterName
+    """name is how the training script reads it: trial.parameters["learning_rate"], or
+    $(params.learning_rate) in the command line."""
+    float_: FloatSpace | None = Field(default=None, alias="float")
+    """float makes this a real parameter."""
+    int_: IntSpace | None = Field(default=None, alias="int")
+    """int makes this a whole-number parameter."""
+    choice: ChoiceSpace | None = None
+    """choice makes this a parameter without an order."""
+
+    @property
+    def space(self) -> FloatSpace | IntSpace | ChoiceSpace:
+        """The one kind that is given."""
+        space = self.float_ or self.int_ or self.choice
+        if space is None:
+            raise ValueError(f"parameter {self.name}: give exactly one of float, int and choice")
+        return space
+
+
+class ScalingRule(Model):
+    """A law that ties one parameter to another, so that only their relation is searched."""
+
+    parameter: ParameterName
+    """parameter is scaled: its sampled value holds where `with` equals `reference`."""
+    law: Literal["Linear"]
+    """law is Linear: the value used is the sampled value times with/reference (Goyal et al. 2017
+    for learning rate and batch size). The result is not clipped to the parameter's range."""
+    with_: ParameterName = Field(alias="with")
+    """with names the numeric parameter that drives the law, for example batch_size."""
+    reference: Annotated[Number, Field(gt=0)]
+    """reference is the value of `with` at which the sampled value is used as it is."""

@@ -1,0 +1,223 @@
+"""Study: what is searched, by which policy, for how much, and how one trial is started."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from scaletune.api.conditions import Condition
+from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number
+from scaletune.api.policy import Policy, Sampler
+from scaletune.api.rules import immutable, map_by, rule, rules
+from scaletune.api.space import Parameter, ScalingRule
+
+DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+METRIC_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*$"
+
+
+class Objective(Model):
+    """The number that decides, as the training script reports it."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=63, pattern=METRIC_PATTERN)]
+    """metric is the name under which the script reports it: trial.report(val_loss=...)."""
+    goal: Literal["Minimize", "Maximize"]
+    """goal says which direction is better."""
+    target: Number | None = None
+    """target ends the study as soon as a trial reaches it at a milestone."""
+
+
+class Training(Model):
+    """What one full training is."""
+
+    unit: Literal["Step", "Epoch", "Token"]
+    """unit is what training.max, the rungs and all reports count."""
+    max: Annotated[Int, Field(ge=1, le=10**15)]
+    """max is one full training, in units."""
+
+
+@rules(
+    (
+        "has(self.trials) || has(self.gpuHours) || has(self.duration)",
+        "give at least one of trials, gpuHours and duration, or the study would never end",
+    )
+)
+class Budget(Model):
+    """What the study may spend. Raising it continues a finished study."""
+
+    trials: Annotated[Int, Field(ge=1, le=10_000)] | None = None
+    """trials is how many configurations are tried, initial ones included. Restarts after failures
+    and resumes do not count."""
+    gpu_hours: Annotated[Number, Field(gt=0, le=10_000_000)] | None = None
+    """gpuHours bounds the devices in use times hours, lost work included. No trial starts whose
+    predicted cost to its next milestone does not fit; at exhaustion running trials are paused with
+    a checkpoint."""
+    duration: (
+        Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PATTERN)] | None
+    ) = None
+    """duration bounds the time since the study started, such as 24h or 1h30m. Then running trials
+    are paused with a checkpoint."""
+
+
+class PersistentVolumeClaim(Model):
+    """A claim in the Study's namespace."""
+
+    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+    """claimName is the claim's name. Its access mode must be ReadWriteMany unless all trials run
+    on one node."""
+
+
+class Checkpoints(Model):
+    """Where trials keep checkpoints and journals. `scaletune run` uses its own folder instead."""
+
+    persistent_volume_claim: PersistentVolumeClaim
+    """persistentVolumeClaim is mounted by every trial."""
+
+
+class Template(Model):
+    """How one trial is started."""
+
+    processes_per_node: Annotated[Int, Field(ge=1, le=64)] = 1
+    """processesPerNode is how many training processes torchrun starts, normally one per GPU. It
+    counts as this many devices in gpuHours."""
+    retries: Annotated[Int, Field(ge=0, le=100)] = 3
+    """retries is how many times in a row a trial may crash without a newer checkpoint before it
+    counts as failed. Disruptions such as an eviction are not counted."""
+    stall_seconds: Annotated[Int, Field(ge=1, le=604_800)] = 1800
+    """stallSeconds is how long a trial may go without any report before it is restarted from its
+    last checkpoint: a hung collective looks like this."""
+    pod: dict[str, Any]
+    """pod is a PodTemplateSpec: the trainer is its first container. Only fields that are left out
+    are filled in (restricted security profile, shared memory, grace period). `scaletune run` uses
+    the command, args, env and workingDir of the first container."""
+
+
+def _fixed(name: str, **schema: Any) -> dict[str, Any]:
+    return {**schema, **immutable(f"{name} cannot change after creation; make a new Study")}
+
+
+@rules(
+    rule(
+        "has(self.budget) || (has(self.sampler) && has(self.sampler.grid))",
+        "budget: give trials, gpuHours or duration, or the study would never end",
+        fieldPath=".budget",
+    ),
+)
+class StudySpec(Model):
+    """What the user wishes."""
+
+    seed: Annotated[Int, Field(ge=0, le=2**53, json_schema_extra=_fixed("seed"))] = 0
+    """seed determines every random draw: the same seed gives the same configurations."""
+    state: Literal["Running", "Paused", "Stopped"] = "Running"
+    """state is your wish: Paused pauses all trials with a checkpoint, Running goes on, Stopped ends
+    the study for good."""
+    parallelism: Annotated[Int, Field(ge=1, le=10_000)] = 1
+    """parallelism is how many trials may run at once; it can change at any time."""
+    objectives: Annotated[
+        tuple[Objective, ...],
+        Field(
+            min_length=1,
+            max_length=1,
+            json_schema_extra=_fixed("objectives", **map_by("metric")),
+        ),
+    ]
+    """objectives are what is optimised; exactly one for now."""
+    parameters: Annotated[
+        tuple[Parameter, ...],
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra=_fixed("parameters", **map_by("name")),
+        ),
+    ]
+    """parameters are what is searched."""
+    scaling_rules: Annotated[
+        tuple[ScalingRule, ...],
+        Field(max_length=32, json_schema_extra=_fixed("scalingRules", **map_by("parameter"))),
+    ] = ()
+    """scalingRules tie one parameter to another by a law."""
+    training: Annotated[Training, Field(json_schema_extra=_fixed("training"))]
+    """training says what one full training is."""
+    policy: Annotated[Policy, Field(json_schema_extra=_fixed("policy"))] = Policy()
+    """policy decides which trials may train on. Left out, every trial is trained in full."""
+    sampler: Annotated[Sampler, Field(json_schema_extra=_fixed("sampler"))] = Sampler()
+    """sampler decides what is tried next. Left out, random."""
+    budget: Budget = Budget()
+    """budget bounds the study."""
+    initial: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)] = ()
+    """initial are your own first configurations, as maps from parameter to value. A parameter that
+    one leaves out takes its center, else is drawn."""
+    checkpoints: Annotated[Checkpoints, Field(json_schema_extra=_fixed("checkpoints"))] | None = (
+        None
+    )
+    """checkpoints is where trials keep theirs; needed on a cluster for asha's mode Promote."""
+    template: Template
+    """template says how a trial is started."""
+
+
+class BestTrial(Model):
+    """The best so far: the highest milestone first, then the value, then the lower index."""
+
+    trial: str
+    """trial is the Trial's name."""
+    index: int
+    """index of the trial."""
+    value: float
+    """value of the objective at the milestone."""
+    milestone: int
+    """milestone at which the value was reported, in training.unit."""
+
+
+class TrialCounts(Model):
+    """How many trials are in each state."""
+
+    pending: int = 0
+    running: int = 0
+    paused: int = 0
+    stopped: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+class StudyStatus(Model):
+    """What has become of it so far. Written by Scaletune alone."""
+
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """conditions tell the story; Finished says that nothing more will happen, and why."""
+    observed_generation: int = 0
+    """observedGeneration is the spec's generation that this status answers."""
+    started_at: str | None = None
+    """startedAt is when the study was first planned; budget.duration counts from here."""
+    finished_at: str | None = None
+    """finishedAt is when the study ended."""
+    created: int = 0
+    """created is the index of the next trial; it only grows, an index is never used twice."""
+    highest_number: int = 0
+    """highestNumber is the number of the latest record ever made."""
+    device_seconds: float = 0.0
+    """deviceSeconds were used by Trials that have been deleted since; a budget is never
+    refunded."""
+    reports: int = 0
+    """reports were stored by Trials that have been deleted since."""
+    trials: TrialCounts = TrialCounts()
+    """trials counts the trials by state."""
+    running: int = 0
+    """running is the number of trials that hold a place."""
+    selector: str = ""
+    """selector finds the study's pods; it is for the scale subresource."""
+    policy: str = ""
+    """policy in words, for kubectl get."""
+    progress: str = ""
+    """progress is trials ended of trials allowed, for kubectl get."""
+    gpu_hours: str = ""
+    """gpuHours is device hours used, of the budget, for kubectl get."""
+    best: BestTrial | None = None
+    """best trial so far."""
+
+
+class Study(Model):
+    """A search over hyperparameters, from its definition to its result."""
+
+    api_version: Literal["scaletune.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Study"] = "Study"
+    metadata: Metadata
+    spec: StudySpec
+    status: StudyStatus = StudyStatus()

@@ -1,0 +1,240 @@
+"""Trial: one configuration being trained.
+
+`spec` is the stored intent: what the plan decided. `status` is what was observed, and each
+decision beside the record it rests on. Together with the Study they hold everything that `plan`
+needs; no other state exists.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from scaletune.api.conditions import Condition
+from scaletune.api.model import API_VERSION, Metadata, Model
+from scaletune.api.rules import immutable, map_by, rules
+
+TrialState = Literal["Pending", "Running", "Paused", "Stopped", "Completed", "Failed"]
+Intent = Literal["Running", "Paused", "Stopped"]
+Outcome = Literal["Value", "Diverged", "OutOfMemory", "Failed"]
+DecisionWord = Literal["Continue", "Stop", "Pause", "Promote", "Complete", "Void"]
+FailureKind = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted"]
+TERMINAL: frozenset[str] = frozenset({"Stopped", "Completed", "Failed"})
+
+
+@rules(
+    (
+        "[has(self.float), has(self.int), has(self.choice)].filter(x, x).size() == 1",
+        "give exactly one of float, int and choice",
+    )
+)
+class ParameterValue(Model):
+    """The value of one parameter."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """name of the parameter."""
+    float_: float | None = Field(default=None, alias="float")
+    """float is the value of a real parameter."""
+    int_: int | None = Field(default=None, alias="int")
+    """int is the value of a whole-number parameter."""
+    choice: Annotated[str, Field(max_length=253)] | None = None
+    """choice is the value of a parameter without an order."""
+
+    @property
+    def value(self) -> float | int | str:
+        """The one that is given."""
+        for value in (self.float_, self.int_, self.choice):
+            if value is not None:
+                return value
+        raise ValueError(f"parameter {self.name} has no value")
+
+
+class Origin(Model):
+    """Where a configuration comes from."""
+
+    kind: Literal["Initial", "Random", "Grid"]
+    """kind is Initial for one of spec.initial, else the sampler's name."""
+
+
+def _fixed(name: str, **schema: Any) -> dict[str, Any]:
+    return {**schema, **immutable(f"{name} cannot change after creation")}
+
+
+class TrialSpec(Model):
+    """The intent: what to train, how far, and whether it should be running. Written by the plan."""
+
+    study: Annotated[str, Field(max_length=40, json_schema_extra=_fixed("study"))] = ""
+    """study is the name of the Study."""
+    index: Annotated[int, Field(ge=0, json_schema_extra=_fixed("index"))] = 0
+    """index counts the trials of the study from 0; it is never used twice."""
+    role: Literal["Search"] = "Search"
+    """role is Search: a configuration of the search."""
+    parameters: Annotated[
+        tuple[ParameterValue, ...],
+        Field(max_length=64, json_schema_extra=_fixed("parameters", **map_by("name"))),
+    ] = ()
+    """parameters as they were sampled."""
+    resolved: Annotated[
+        tuple[ParameterValue, ...],
+        Field(max_length=64, json_schema_extra=_fixed("resolved", **map_by("name"))),
+    ] = ()
+    """resolved holds the values that scaling rules changed, as they are used."""
+    seed: Annotated[int, Field(ge=0, json_schema_extra=_fixed("seed"))] = 0
+    """seed of the trial's training."""
+    origin: Origin | None = None
+    """origin of the configuration."""
+    until: int | None = None
+    """until is the milestone up to which to train; the trainer pauses there by itself. A promotion
+    raises it. Left out, the first one that the policy gives."""
+    state: Intent = "Running"
+    """state is what the trial should be doing."""
+
+
+class Evidence(Model):
+    """What a decision rests on."""
+
+    n: int | None = None
+    """n is how many records the rung held."""
+    rank: int | None = None
+    """rank of this trial among them, 0 being the best."""
+    quota: int | None = None
+    """quota is how many of them may go on."""
+    against: int | None = None
+    """against is the index of the trial that holds the last place that goes on."""
+
+
+class Promotion(Model):
+    """A later decision about a record: its trial goes on to the next rung."""
+
+    number: int
+    """number of the latest record that the promotion used."""
+    evidence: Evidence = Evidence()
+    """evidence at that time."""
+
+
+class Milestone(Model):
+    """The one record of a trial at a milestone, and what was decided on it."""
+
+    at: int
+    """at is the milestone, in training.unit."""
+    step: int = 0
+    """step of the report that serves: the first at or after the milestone."""
+    value: float | None = None
+    """value of the objective; none when the outcome is not Value."""
+    outcome: Outcome = "Value"
+    """outcome is Value, or how the configuration failed on the way."""
+    device_seconds: float = 0.0
+    """deviceSeconds that the trial had used by then."""
+    number: int = 0
+    """number orders all records of the study by their arrival."""
+    decision: DecisionWord | None = None
+    """decision taken on this record; none while it is undecided."""
+    evidence: Evidence | None = None
+    """evidence of the decision."""
+    promotion: Promotion | None = None
+    """promotion, when the trial was later promoted from here."""
+
+
+class Failure(Model):
+    """Why a trial failed."""
+
+    kind: FailureKind
+    """kind says whose fault: Diverged, OutOfMemory and RetriesExhausted count against the
+    configuration, UserError against the script."""
+    reason: Annotated[str, Field(max_length=1024)] = ""
+    """reason in words, such as the last lines of the failing process."""
+    number: int = 0
+    """number is that of the latest record when it failed; it orders failures."""
+    at: int | None = None
+    """at is the milestone at which the failure is ranked, if it is."""
+
+
+class Attempt(Model):
+    """One start of the trial's processes."""
+
+    number: int
+    """number counts attempts from 1."""
+    incarnation: Annotated[str, Field(max_length=63)] = ""
+    """incarnation is the identity of this life of rank 0, such as its pod's uid."""
+    template_hash: Annotated[str, Field(max_length=63)] = ""
+    """templateHash tells which template was used."""
+    device_seconds: float = 0.0
+    """deviceSeconds of this attempt."""
+    cause: Annotated[str, Field(max_length=63)] = ""
+    """cause of its end; empty while it runs."""
+    started_at: str | None = None
+    """startedAt is when its processes started."""
+
+
+class Checkpoint(Model):
+    """The checkpoint that counts."""
+
+    incarnation: Annotated[str, Field(max_length=63)]
+    """incarnation that wrote it."""
+    step: int
+    """step at which it was taken."""
+
+
+class LastReport(Model):
+    """The latest report, whether or not it served a milestone."""
+
+    step: int
+    """step of the report."""
+    value: float | None = None
+    """value of the objective; none when it was not finite."""
+    generation: int = 0
+    """generation of the directive that the trainer followed."""
+    sequence: int = 0
+    """sequence of the report in its incarnation's journal."""
+    device_seconds: float = 0.0
+    """deviceSeconds that the trial had used by then."""
+
+
+class TrialStatus(Model):
+    """What was observed, and what was decided on it."""
+
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """conditions tell the story."""
+    state: TrialState | None = None
+    """state of the trial: Stopped is by the policy's or your will, Failed by its own fault."""
+    reason: Annotated[str, Field(max_length=1024)] = ""
+    """reason for the state, in words and numbers."""
+    milestones: Annotated[
+        tuple[Milestone, ...], Field(max_length=64, json_schema_extra=map_by("at"))
+    ] = ()
+    """milestones are the records."""
+    failure: Failure | None = None
+    """failure, once the trial has failed."""
+    attempts: Annotated[
+        tuple[Attempt, ...], Field(max_length=8, json_schema_extra=map_by("number"))
+    ] = ()
+    """attempts are the last few starts."""
+    crashes: int = 0
+    """crashes in a row without a newer checkpoint; see template.retries."""
+    checkpoint: Checkpoint | None = None
+    """checkpoint from which the next attempt resumes."""
+    last: LastReport | None = None
+    """last report."""
+    device_seconds: float = 0.0
+    """deviceSeconds of all attempts: devices times seconds."""
+    acknowledged: int = 0
+    """acknowledged is the highest sequence stored from the current incarnation."""
+
+
+class Trial(Model):
+    """One configuration being trained."""
+
+    api_version: Literal["scaletune.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Trial"] = "Trial"
+    metadata: Metadata
+    spec: TrialSpec = TrialSpec()
+    status: TrialStatus = TrialStatus()
+
+    @property
+    def index(self) -> int:
+        """The trial's index in its study."""
+        return self.spec.index
+
+
+def trial_name(study: str, index: int) -> str:
+    """A Trial's name; a repeated create of the same index is a harmless conflict."""
+    return f"{study}-{index:04d}"

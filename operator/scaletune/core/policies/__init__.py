@@ -1,0 +1,1 @@
+"""The search policies: one file, one policy, one key in the YAML."""

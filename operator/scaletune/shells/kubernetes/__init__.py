@@ -1,0 +1,1 @@
+"""Trials as Jobs on a cluster, state in the API server."""
