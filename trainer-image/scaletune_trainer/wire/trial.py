@@ -1,0 +1,130 @@
+"""What a trainer is to train, and where its files lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaletune_trainer.wire.fields import Fields, Json, Value, WireError, dumps
+from scaletune_trainer.wire.names import VERSION, Variable
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A checkpoint of this trial: the incarnation that wrote it, and its step."""
+
+    incarnation: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}/{self.step}"
+
+    def document(self) -> dict[str, Json]:
+        return {"incarnation": self.incarnation, "step": self.step}
+
+    @classmethod
+    def read(cls, fields: Fields) -> Place:
+        return cls.parse(f"{fields.text('incarnation')}/{fields.integer('step')}")
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read "<incarnation>/<step>"; a path that would leave the trial's folder is refused."""
+        found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,252})/(0|[1-9][0-9]{0,17})", text)
+        if found is None:
+            raise WireError(f"{text!r} is no checkpoint: write <incarnation>/<step>")
+        return cls(found[1], int(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """What a trainer is to train: fixed for the life of an incarnation."""
+
+    study: str
+    study_uid: str
+    trial: str
+    index: int
+    attempt: int
+    parameters: Mapping[str, Value]
+    seed: int
+    metric: str
+    goal: str
+    unit: str
+    max: int
+    milestones: Sequence[int]
+    restore: Place | None = None
+    processes: int = 1
+
+    def to_json(self) -> str:
+        return dumps(
+            {
+                "wire": VERSION,
+                "study": self.study,
+                "studyUid": self.study_uid,
+                "trial": self.trial,
+                "index": self.index,
+                "attempt": self.attempt,
+                "parameters": dict(self.parameters),
+                "seed": self.seed,
+                "metric": self.metric,
+                "goal": self.goal,
+                "unit": self.unit,
+                "max": self.max,
+                "milestones": list(self.milestones),
+                "restore": None if self.restore is None else self.restore.document(),
+                "processes": self.processes,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialSpec:
+        fields = Fields.parse(text, Variable.TRIAL)
+        fields.require_version(VERSION)
+        restore = fields.optional_object("restore")
+        spec = cls(
+            study=fields.text("study"),
+            study_uid=fields.folder("studyUid"),
+            trial=fields.folder("trial"),
+            index=fields.integer("index"),
+            attempt=fields.integer("attempt", minimum=1),
+            parameters=fields.values("parameters"),
+            seed=fields.integer("seed"),
+            metric=fields.text("metric"),
+            goal=fields.choice("goal", ("Minimize", "Maximize")),
+            unit=fields.text("unit"),
+            max=fields.integer("max", minimum=1),
+            milestones=fields.integers("milestones"),
+            restore=None if restore is None else Place.read(restore),
+            processes=fields.integer("processes", minimum=1),
+        )
+        levels = spec.milestones
+        if list(levels) != sorted(set(levels)) or not levels or levels[-1] != spec.max:
+            raise WireError(
+                f"{Variable.TRIAL}: milestones must rise and end at max {spec.max}, "
+                f"but are {list(levels)}"
+            )
+        return spec
+
+    def folder(self, volume: Path) -> Path:
+        """All files of this trial, of every incarnation."""
+        return volume / self.study_uid / self.trial
+
+    def incarnation_folder(self, volume: Path, incarnation: str) -> Path:
+        return self.folder(volume) / incarnation
+
+    def checkpoint_folder(self, volume: Path, place: Place) -> Path:
+        return checkpoints_folder(self.folder(volume) / place.incarnation) / str(place.step)
+
+
+def journal_path(incarnation_folder: Path) -> Path:
+    return incarnation_folder / "journal.jsonl"
+
+
+def endpoint_path(incarnation_folder: Path) -> Path:
+    """The file that holds host:port of the metrics server, once it listens."""
+    return incarnation_folder / "endpoint"
+
+
+def checkpoints_folder(incarnation_folder: Path) -> Path:
+    return incarnation_folder / "checkpoints"
