@@ -1,0 +1,95 @@
+"""Budget: what was spent, what one more trial may cost, and when the study is over by it.
+
+The cost of going on to a milestone is predicted from the trial's own device seconds per step, else
+from the study's median at that milestone, else as nothing. Trials that run reserve theirs, so that
+the sum stays within the budget when all of them arrive.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+
+from scaletune.api.study import Study
+from scaletune.api.trial import Trial
+from scaletune.core.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Purse:
+    """Device seconds that may still be promised; None without a limit."""
+
+    seconds: float | None
+
+    def affords(self, cost: float) -> bool:
+        """Whether a cost fits."""
+        return self.seconds is None or cost <= self.seconds
+
+    def less(self, cost: float) -> "Purse":
+        """What remains once a cost is promised."""
+        return Purse(None if self.seconds is None else self.seconds - cost)
+
+
+def spent_seconds(study: Study, ledger: Ledger) -> float:
+    """Device seconds of all trials, deleted ones included."""
+    return study.status.device_seconds + ledger.spent_seconds
+
+
+def purse(study: Study, ledger: Ledger) -> Purse:
+    """What is left of gpuHours after everything spent, and reserved by running trials."""
+    hours = study.spec.budget.gpu_hours
+    if hours is None:
+        return Purse(None)
+    reserved = sum(
+        cost(ledger, trial, level)
+        for trial in ledger.on("holders")
+        if trial.spec.state == "Running" and (level := ledger.frame.next_level(trial)) is not None
+    )
+    return Purse(hours * 3600 - spent_seconds(study, ledger) - reserved)
+
+
+def cost(ledger: Ledger, trial: Trial | None, level: int) -> float:
+    """Predicted device seconds of a trial (None: a new one) to a milestone."""
+    step, rate = 0, None
+    if trial is not None:
+        last = trial.status.last
+        step = max([record.step for record in trial.status.milestones] + [last.step if last else 0])
+        rate = trial.status.device_seconds / step if step and trial.status.device_seconds else None
+    if rate is None:
+        rates = [key[0] for key, _ in ledger.shelf(("rates", level)).entries()]
+        rate = median(rates) if rates else 0.0
+    return rate * max(0, level - step)
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as 1h30m."""
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", duration)
+    if not duration or parts is None:
+        raise ValueError(f"duration {duration!r}: write it as 24h, 1h30m or 90s")
+    hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return float(3600 * hours + 60 * minutes + seconds)
+
+
+def instant(timestamp: str) -> float:
+    """Seconds since the epoch of an RFC 3339 timestamp."""
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def ends_at(study: Study, now: float) -> float | None:
+    """When budget.duration is over; None without one. A study that was never planned starts now."""
+    duration = study.spec.budget.duration
+    if duration is None:
+        return None
+    started = now if study.status.started_at is None else instant(study.status.started_at)
+    return started + seconds_of(duration)
+
+
+def exhausted(study: Study, ledger: Ledger, now: float) -> str | None:
+    """Which bound is reached, in words; None while there is some of each left."""
+    hours, end = study.spec.budget.gpu_hours, ends_at(study, now)
+    if hours is not None and spent_seconds(study, ledger) >= hours * 3600:
+        spent = spent_seconds(study, ledger) / 3600
+        return f"{spent:.2f} of {hours:g} gpuHours are used"
+    if end is not None and now >= end:
+        return f"the duration of {study.spec.budget.duration} is over"
+    return None

@@ -1,0 +1,78 @@
+"""Endings: why a study stops before everything it could do is done."""
+
+from dataclasses import dataclass
+from itertools import islice
+
+from scaletune.api.study import Study
+from scaletune.api.trial import Trial
+from scaletune.core.ledger import Ledger
+
+USER_ERRORS = 3
+CONFIGURATION_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A cause in one CamelCase word, and in a sentence that says what to do next."""
+
+    cause: str
+    reason: str
+
+
+def ending(study: Study, ledger: Ledger) -> Ending | None:
+    """Why every trial is to be stopped now, if there is a reason."""
+    if study.spec.state == "Stopped":
+        return Ending("Stopped", "spec.state is Stopped")
+    return _target_reached(study, ledger) or _failing_alike(study, ledger)
+
+
+def _target_reached(study: Study, ledger: Ledger) -> Ending | None:
+    objective, sign = study.spec.objectives[0], ledger.frame.sign
+    if objective.target is None:
+        return None
+    for level in ledger.frame.levels:
+        rung = ledger.shelf(("rung", level))
+        if not len(rung):
+            continue
+        failed, score, index = rung.at(0)[0]
+        if not failed and score <= sign * objective.target:
+            return Ending(
+                "TargetReached",
+                f"trial {index} reached {objective.metric} {sign * score:g} at milestone {level};"
+                f" the target is {objective.target:g}",
+            )
+    return None
+
+
+def _failing_alike(study: Study, ledger: Ledger) -> Ending | None:
+    """The first trials to end tell whether the rest is worth starting."""
+    enough = max(CONFIGURATION_FAILURES, 2 * study.spec.parallelism)
+    ended = list(islice(ledger.on("terminal"), enough))
+    first = ended[:USER_ERRORS]
+    if len(first) == USER_ERRORS and all(_kind(trial) == "UserError" for trial in first):
+        return Ending(
+            "EndedEarly",
+            f"the first {USER_ERRORS} trials all failed with an error of the training script;"
+            f" the first one: {_why(first[0])}. Mend the script and make a new Study",
+        )
+    if len(ended) == enough and all(map(_failed_without_value, ended)):
+        return Ending(
+            "EndedEarly",
+            f"the first {enough} trials all failed before any finite value; the first one:"
+            f" {_why(ended[0])}. Look at the parameters' ranges and the metric",
+        )
+    return None
+
+
+def _kind(trial: Trial) -> str | None:
+    return trial.status.failure.kind if trial.status.failure else None
+
+
+def _why(trial: Trial) -> str:
+    failure = trial.status.failure
+    return f"{failure.kind}: {failure.reason}" if failure else "unknown"
+
+
+def _failed_without_value(trial: Trial) -> bool:
+    failed = _kind(trial) in ("Diverged", "OutOfMemory", "RetriesExhausted")
+    return failed and all(record.value is None for record in trial.status.milestones)

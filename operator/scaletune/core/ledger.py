@@ -1,0 +1,234 @@
+"""Ledger: a study's trials and numbered records, sorted the ways that decisions need them.
+
+An immutable value, and nothing but an index: `Ledger.of(study, trials)` makes it from a snapshot,
+`replace(old, new)` carries one changed Trial over in O(log n), and any order of replaces gives what
+`of` gives. A shell may keep one between plans; dropping it at any moment changes nothing.
+
+What a trial contributes is said in one place, `_facts`: pairs of a shelf and a key. Each shelf is
+a `Ranked`. Sums are of whole microseconds, because sums of floats depend on their order.
+
+Order on a rung: finite before not finite, then the better score, then the lower index. A *score*
+is the objective's value, negated when larger is better: smaller scores are better everywhere.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from scaletune.api.study import Study
+from scaletune.api.trial import TERMINAL, Milestone, Trial, TrialState
+from scaletune.core import lifecycle
+from scaletune.core.policies.policy import policy_of
+from scaletune.core.ranked import Key, Ranked
+
+Shelf = str | tuple[str, Any]
+EMPTY = Ranked()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What of the Study the order of its records depends on."""
+
+    sign: int  # +1 to minimise, -1 to maximise
+    levels: tuple[int, ...]  # the milestones, the last one the full training
+    first: int  # how far a new trial trains
+
+    @classmethod
+    def of(cls, study: Study) -> "Frame":
+        policy = policy_of(study)
+        sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
+        return cls(sign, policy.levels, policy.first_until)
+
+    @property
+    def most(self) -> int:
+        """One full training."""
+        return self.levels[-1]
+
+    def until(self, trial: Trial) -> int:
+        """How far the trial is to train."""
+        return lifecycle.until(trial, self.first)
+
+    def state(self, trial: Trial) -> TrialState:
+        """The trial's state, from its status or its records."""
+        return lifecycle.state(trial, self.first, self.most)
+
+    def holds_place(self, trial: Trial) -> bool:
+        """Whether the trial takes one of the study's places."""
+        return lifecycle.holds_place(trial, self.state(trial), self.until(trial))
+
+    def rank_key(self, trial: Trial, record: Milestone) -> Key:
+        """The place of a record in the order of its rung."""
+        if record.outcome != "Value" or record.value is None:
+            return (True, 0.0, trial.index)
+        return (False, self.sign * record.value, trial.index)
+
+    def next_level(self, trial: Trial) -> int | None:
+        """The next milestone that the trial is to reach, or None."""
+        reached, until = lifecycle.highest_milestone(trial), self.until(trial)
+        return next((level for level in self.levels if reached < level <= until), None)
+
+
+@dataclass(frozen=True, eq=True)
+class Ledger:
+    """The index of one study's trials."""
+
+    frame: Frame
+    shelves: dict[Shelf, Ranked]
+    spent_microseconds: int = 0
+
+    @classmethod
+    def of(cls, study: Study, trials: Iterable[Trial]) -> "Ledger":
+        """The ledger of a snapshot. Raises ValueError when two Trials have the same index."""
+        frame = Frame.of(study)
+        entries: dict[Shelf, list[tuple[Key, Any]]] = {}
+        spent, seen = 0, set()
+        for trial in trials:
+            if trial.index in seen:
+                raise ValueError(f"two Trials of the study have index {trial.index}")
+            seen.add(trial.index)
+            spent += _microseconds(trial)
+            for shelf, key, item in _facts(frame, trial):
+                entries.setdefault(shelf, []).append((key, item))
+        return cls(frame, {shelf: Ranked.of(each) for shelf, each in entries.items()}, spent)
+
+    def replace(self, old: Trial | None, new: Trial | None) -> "Ledger":
+        """The ledger with one Trial changed, added (no old) or removed (no new)."""
+        before = {} if old is None else _fact_map(self.frame, old)
+        after = {} if new is None else _fact_map(self.frame, new)
+        shelves = dict(self.shelves)
+        for shelf, key in before.keys() - after.keys():
+            shelves[shelf] = shelves[shelf].without(key)
+            if not len(shelves[shelf]):
+                del shelves[shelf]
+        for (shelf, key), item in after.items():
+            if (shelf, key) not in before or before[shelf, key] is not item:
+                shelves[shelf] = shelves.get(shelf, EMPTY).with_entry(key, item)
+        spent = self.spent_microseconds
+        spent += (_microseconds(new) if new else 0) - (_microseconds(old) if old else 0)
+        return replace(self, shelves=shelves, spent_microseconds=spent)
+
+    def shelf(self, name: Shelf) -> Ranked:
+        """One of the shelves that `_facts` names."""
+        return self.shelves.get(name, EMPTY)
+
+    def trial(self, index: int) -> Trial:
+        """The Trial with this index. Raises KeyError."""
+        trial: Trial | None = self.shelf("trials").get((index,))
+        if trial is None:
+            raise KeyError(index)
+        return trial
+
+    def on(self, name: Shelf) -> Iterator[Trial]:
+        """The Trials on a shelf, in its order."""
+        return (self.trial(key[-1]) for key, _ in self.shelf(name).entries())
+
+    def rung_at(self, level: int, number: int) -> Ranked:
+        """The rung as it was when it held the records numbered up to `number`."""
+        rung = self.shelf(("rung", level))
+        for _, key in self.shelf(("arrivals", level)).entries(after=(number, float("inf"))):
+            rung = rung.without(key)
+        return rung
+
+    @cached_property
+    def highest_number(self) -> int:
+        """The highest number of a record among these trials; 0 without any."""
+        return max(
+            (
+                self.shelf(name).at(len(self.shelf(name)) - 1)[0][0]
+                for name in self.shelves
+                if name == "undecided" or (isinstance(name, tuple) and name[0] == "numbers")
+            ),
+            default=0,
+        )
+
+    @property
+    def next_index(self) -> int:
+        """One above the highest index among these trials."""
+        trials = self.shelf("trials")
+        return trials.at(len(trials) - 1)[0][0] + 1 if len(trials) else 0
+
+    @property
+    def spent_seconds(self) -> float:
+        """Device seconds of these trials."""
+        return self.spent_microseconds / 1e6
+
+    def best(self) -> tuple[Trial, Milestone] | None:
+        """The highest milestone with a finite value first, then the value, then the index."""
+        for level in reversed(self.frame.levels):
+            rung = self.shelf(("rung", level))
+            if len(rung) and not rung.at(0)[0][0]:
+                trial = self.trial(rung.at(0)[0][-1])
+                return trial, next(m for m in trial.status.milestones if m.at == level)
+        return None
+
+    def has_full_training(self) -> bool:
+        """Whether some trial has a value at the end of a full training."""
+        rung = self.shelf(("rung", self.frame.most))
+        return len(rung) > 0 and not rung.at(0)[0][0]
+
+
+def _microseconds(trial: Trial) -> int:
+    return round(trial.status.device_seconds * 1e6)
+
+
+def _fact_map(frame: Frame, trial: Trial) -> dict[tuple[Shelf, Key], Any]:
+    return {(shelf, key): item for shelf, key, item in _facts(frame, trial)}
+
+
+def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
+    """Everything that one Trial contributes: (shelf, key, item)."""
+    index = trial.index
+    state = frame.state(trial)
+    yield "trials", (index,), trial
+    yield ("state", state), (index,), None
+    for record in trial.status.milestones:
+        yield from _record_facts(frame, trial, record)
+    if state in TERMINAL:
+        yield "terminal", (_ended_number(trial), index), None
+        return
+    if frame.holds_place(trial):
+        yield "holders", (index,), None
+    if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
+        yield "interrupted", (index,), None
+    if trial.spec.state != "Stopped":
+        if any(record.decision == "Stop" for record in trial.status.milestones):
+            yield "unstopped", (index,), None
+        yield from _promotion_facts(frame, trial)
+
+
+def _record_facts(
+    frame: Frame, trial: Trial, record: Milestone
+) -> Iterator[tuple[Shelf, Key, Any]]:
+    if record.decision is None:
+        yield "undecided", (record.number, record.at, trial.index), None
+        return
+    yield ("numbers", "all"), (record.number, record.at, trial.index), None
+    if record.decision == "Void":
+        return
+    key = frame.rank_key(trial, record)
+    yield ("rung", record.at), key, record.number
+    yield ("arrivals", record.at), (record.number, trial.index), key
+    if record.promotion is not None or frame.until(trial) > record.at:
+        yield ("promoted", record.at), key, None
+    if record.device_seconds > 0 and record.step > 0:
+        yield ("rates", record.at), (record.device_seconds / record.step, trial.index), None
+
+
+def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
+    """Whether the trial waits at its milestone, to be promoted, or was and only is to be told."""
+    record = max(trial.status.milestones, key=lambda each: each.at, default=None)
+    if record is None or record.decision != "Pause" or frame.until(trial) != record.at:
+        return
+    key = frame.rank_key(trial, record)
+    if record.promotion is not None:
+        yield "owed", (trial.index,), None
+    elif not key[0]:
+        yield ("waiting", record.at), key, None
+
+
+def _ended_number(trial: Trial) -> int:
+    """Orders the ends of trials: the number of the failure, or of the last record."""
+    if trial.status.failure is not None:
+        return trial.status.failure.number
+    return max((record.number for record in trial.status.milestones), default=0)

@@ -1,0 +1,160 @@
+"""The plan: what is to be done about a study, given all that is known of it. Read this first.
+
+    shell: snapshot -> observe -> store the records -> plan -> store decisions, then intents -> act
+
+`plan` is the only place where anything is decided. It is a pure, total function of the stored
+Study and Trials and of `now`: no I/O, no clock, no memory. Kill the shell at any instant, lose or
+double any event, and the next plan goes on, because everything it needs is in the resources.
+
+In this order:
+1. every record without a decision gets one, in the order of the records' numbers;
+2. a study that has ended (stopped, target reached, failing alike) stops its trials;
+3. a study that is paused, or has used up its budget, pauses them with a checkpoint;
+4. otherwise free places are filled: trials that were interrupted, then promotions, then new trials;
+5. trials that can never go on any more are stopped, so that their checkpoints can be freed;
+6. when nothing holds a place and nothing can start, the study is finished.
+
+Each step sees what the steps before it did, in a Ledger that is carried along. What the policies
+compare is in `policies/`, what things cost in `budget`, who holds a place in `lifecycle`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from scaletune.api.action import (
+    Action,
+    Decide,
+    Finish,
+    LookAgain,
+    Pause,
+    Plan,
+    Stop,
+)
+from scaletune.api.conditions import FINISHED, is_true
+from scaletune.api.study import Study
+from scaletune.api.trial import TERMINAL, Evidence, Trial
+from scaletune.core import budget, reasons
+from scaletune.core.endings import ending
+from scaletune.core.ledger import Ledger
+from scaletune.core.policies.policy import policy_of
+from scaletune.core.starts import Start, decided, next_start
+
+Following = Callable[[Study, Ledger], Start | None]
+
+FREED = "can never be among the best of its rung any more; its checkpoint is no longer needed"
+DONE = "all trials have ended and none can go on"
+TOO_DEAR = "what would start next costs more than the budget has left; raise it to go on"
+
+
+def plan(study: Study, trials: Iterable[Trial], now: float) -> Plan:
+    """Decisions and actions for a snapshot at `now` (seconds since the epoch)."""
+    return decide(study, Ledger.of(study, trials), now)
+
+
+def decide(study: Study, ledger: Ledger, now: float) -> Plan:
+    """The plan for a ledger of the study's trials."""
+    now = max([now, *(budget.instant(at) for at in _timestamps(study))])
+    decisions, ledger = judge(study, ledger)
+    actions: list[Action] = [
+        Stop(trial.index, _why_stopped(study, trial)) for trial in ledger.on("unstopped")
+    ]
+    stopped = {action.trial for action in actions if isinstance(action, Stop)}
+    end = ending(study, ledger)
+    over = budget.exhausted(study, ledger, now)
+    if end is not None:
+        actions += [Stop(i, end.reason) for i in _live(ledger) if i not in stopped]
+        return Plan(decisions, (*actions, *finish(study, ledger, end.cause, end.reason)))
+    if study.spec.state == "Paused" or over is not None:
+        why = over or "spec.state is Paused"
+        actions += [Pause(i, why) for i in _running(ledger) if i not in stopped]
+        starts: list[Start] = []
+    else:
+        starts, ledger = fill(study, ledger)
+        decisions = (*decisions, *(start.decision for start in starts if start.decision))
+        actions += [start.action for start in starts]
+    idle = not starts and not len(ledger.shelf("holders")) and study.spec.state != "Paused"
+    done = idle and over is None and next_start(study, ledger) is None
+    freed = policy_of(study).freed(ledger, study.spec.budget.trials, finishing=done)
+    actions += [Stop(trial.index, FREED) for trial in freed]
+    if idle:
+        cause = "Completed" if done else "BudgetExhausted"
+        actions += finish(study, ledger, cause, over or (DONE if done else TOO_DEAR))
+    elif over is None and study.spec.state == "Running":
+        actions += look_again(study, now)
+    return Plan(decisions, tuple(actions))
+
+
+def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
+    """A decision for every record that has none, in the order of their numbers."""
+    policy, decisions = policy_of(study), []
+    for (number, milestone, index), _ in ledger.shelf("undecided").entries():
+        trial = ledger.trial(index)
+        record = next(each for each in trial.status.milestones if each.at == milestone)
+        if _was_stopped_below(trial, milestone):
+            made = Decide(index, milestone, "Void", number)
+        else:
+            word, evidence = policy.judge(ledger, trial, record)
+            made = Decide(index, milestone, word, number, evidence)
+        decisions.append(made)
+        ledger = ledger.replace(trial, decided(trial, made))
+    return tuple(decisions), ledger
+
+
+def fill(
+    study: Study, ledger: Ledger, following: Following = next_start
+) -> tuple[list[Start], Ledger]:
+    """What starts now: as much, in the order of `following`, as places and the budget allow.
+
+    The first that does not fit ends the list: nothing cheaper overtakes.
+    """
+    starts, purse = [], budget.purse(study, ledger)
+    while (start := following(study, ledger)) is not None:
+        places = study.spec.parallelism - len(ledger.shelf("holders"))
+        keeps_place = start.before is not None and ledger.frame.holds_place(start.before)
+        if not purse.affords(start.cost) or (places < 1 and not keeps_place):
+            break
+        starts.append(start)
+        purse = purse.less(start.cost)
+        ledger = ledger.replace(start.before, start.after)
+    return starts, ledger
+
+
+def finish(study: Study, ledger: Ledger, cause: str, reason: str) -> Iterator[Finish]:
+    """The end, once no trial holds a place; said once."""
+    if not len(ledger.shelf("holders")) and not is_true(study.status.conditions, FINISHED):
+        yield Finish(cause, reason)
+
+
+def look_again(study: Study, now: float) -> Iterator[LookAgain]:
+    """The instant at which time alone changes the answer."""
+    end = budget.ends_at(study, now)
+    if end is not None and now < end:
+        yield LookAgain(end, f"the duration of {study.spec.budget.duration} is over then")
+
+
+def _timestamps(study: Study) -> Iterator[str]:
+    return (at for at in (study.status.started_at, study.status.finished_at) if at is not None)
+
+
+def _was_stopped_below(trial: Trial, milestone: int) -> bool:
+    records = trial.status.milestones
+    return any(record.decision == "Stop" and record.at < milestone for record in records)
+
+
+def _live(ledger: Ledger) -> Iterator[int]:
+    """Trials that have not ended and are not told to."""
+    for trial in ledger.on("trials"):
+        if ledger.frame.state(trial) not in TERMINAL and trial.spec.state != "Stopped":
+            yield trial.index
+
+
+def _running(ledger: Ledger) -> Iterator[int]:
+    """Trials that hold a place, have somewhere to go, and are not told to leave."""
+    for trial in ledger.on("holders"):
+        if trial.spec.state == "Running" and ledger.frame.next_level(trial) is not None:
+            yield trial.index
+
+
+def _why_stopped(study: Study, trial: Trial) -> str:
+    record = next(each for each in trial.status.milestones if each.decision == "Stop")
+    made = Decide(trial.index, record.at, "Stop", record.number, record.evidence or Evidence())
+    return reasons.explain(study, made)

@@ -1,0 +1,160 @@
+"""ASHA: asynchronous successive halving (Li et al., arXiv:1810.05934, algorithm 2).
+
+Trials are compared on rungs, eta apart. `Promote` is the algorithm of the paper: every trial pauses
+at each rung, and whenever a place is free the best of the highest rung that is among its best
+1/eta goes on to the next. `Stop` is the variant without pauses: on reaching a rung a trial goes on
+if it is among the best 1/eta of those that have come so far, else it is stopped for ever.
+
+All comparisons are in integers and in one total order (see `core.ledger`), exactly `quota` trials
+ever have a quota's places, and a configuration that failed counts as a competitor that is never
+promoted. What this policy does not do: brackets, and any use of wall time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scaletune.api import policy as api
+from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.core import rungs
+
+if TYPE_CHECKING:
+    from scaletune.core.ledger import Ledger
+
+
+def policy(spec: api.Asha, most: int) -> Stop | Promote:
+    """The policy of a Study's `asha`, for one full training of `most` units."""
+    least = spec.min if spec.min is not None else rungs.default_least(most, spec.eta)
+    levels = rungs.levels(least, most, spec.eta)
+    return Stop(levels, spec.eta) if spec.mode == "Stop" else Promote(levels, spec.eta)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Nobody waits: the weak are stopped as they reach a rung."""
+
+    levels: tuple[int, ...]
+    eta: int
+
+    @property
+    def first_until(self) -> int:
+        """A trial trains in full unless it is stopped."""
+        return self.levels[-1]
+
+    def judge(
+        self, ledger: Ledger, trial: Trial, record: Milestone
+    ) -> tuple[DecisionWord, Evidence]:
+        """Continue if and only if rank < max(1, n // eta) among those that have come so far."""
+        key = ledger.frame.rank_key(trial, record)
+        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        n, rank = len(rung), rung.rank(key)
+        if record.at == self.levels[-1]:
+            word: DecisionWord = "Stop" if key[0] else "Complete"
+            return word, Evidence(n=n, rank=rank, quota=None, against=None)
+        quota = max(1, n // self.eta)
+        if key[0]:
+            return "Stop", Evidence(n=n, rank=rank, quota=quota, against=None)
+        if rank < quota:
+            return "Continue", Evidence(n=n, rank=rank, quota=quota, against=None)
+        against = rung.at(quota - 1)[0][-1]
+        return "Stop", Evidence(n=n, rank=rank, quota=quota, against=against)
+
+    def next_promotion(self, ledger: Ledger) -> None:
+        """A stopped trial is stopped for ever."""
+
+    def drain(self, ledger: Ledger) -> None:
+        """A stopped trial is stopped for ever."""
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Nobody waits."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Everybody pauses at each rung; the best go on when there is a place."""
+
+    levels: tuple[int, ...]
+    eta: int
+
+    @property
+    def first_until(self) -> int:
+        """A new trial trains to the first rung."""
+        return self.levels[0]
+
+    def judge(
+        self, ledger: Ledger, trial: Trial, record: Milestone
+    ) -> tuple[DecisionWord, Evidence]:
+        """Pause below the end, Complete there; a configuration that failed has stopped."""
+        key = ledger.frame.rank_key(trial, record)
+        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        last = record.at == self.levels[-1]
+        quota = None if last else len(rung) // self.eta
+        evidence = Evidence(n=len(rung), rank=rung.rank(key), quota=quota, against=None)
+        return ("Stop" if key[0] else "Complete" if last else "Pause"), evidence
+
+    def next_promotion(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The best waiting trial of the highest rung where one is within the quota n // eta.
+
+        The quota counts every record of the rung, those of promoted and of failed trials too.
+        """
+        for at in reversed(range(len(self.levels) - 1)):
+            found = self._best_waiting(ledger, at)
+            if found is not None:
+                _, _, evidence = found
+                if evidence.rank < evidence.quota:  # type: ignore[operator]
+                    return found
+        return None
+
+    def drain(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The best waiting trial of the highest rung, whatever the quota, until one is done."""
+        if ledger.has_full_training():
+            return None
+        candidates = (
+            self._best_waiting(ledger, at) for at in reversed(range(len(self.levels) - 1))
+        )
+        return next((found for found in candidates if found is not None), None)
+
+    def _best_waiting(self, ledger: Ledger, at: int) -> tuple[Trial, int, Evidence] | None:
+        level = self.levels[at]
+        waiting = ledger.shelf(("waiting", level))
+        if not len(waiting):
+            return None
+        key, _ = waiting.at(0)
+        rung = ledger.shelf(("rung", level))
+        n = len(rung)
+        evidence = Evidence(n=n, rank=rung.rank(key), quota=n // self.eta, against=None)
+        return ledger.trial(key[-1]), self.levels[at + 1], evidence
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Paused trials whose rank can never come within the quota of their rung any more.
+
+        N bounds how many records a rung can ever hold: `trials` on the first; on the next, those
+        that can still be promoted to it and those that were and have since been overtaken. The
+        best waiting trial of each rung is kept for the drain until it is not needed.
+        """
+        if trials is None:
+            return
+        keep_best = not finishing and not ledger.has_full_training()
+        most = trials
+        for at, level in enumerate(self.levels[:-1]):
+            rung = ledger.shelf(("rung", level))
+            if at > 0:
+                most = max(len(rung), self._most_promoted(ledger, self.levels[at - 1], most))
+            waiting = ledger.shelf(("waiting", level))
+            for key, _ in waiting.backwards():
+                if rung.rank(key) < max(1, most // self.eta):
+                    break
+                kept = keep_best and key == waiting.at(0)[0]
+                trial = ledger.trial(key[-1])
+                if not kept and not ledger.frame.holds_place(trial):
+                    yield trial
+
+    def _most_promoted(self, ledger: Ledger, level: int, most: int) -> int:
+        """How many trials can ever be promoted from a rung of at most `most` records."""
+        rung, promoted = ledger.shelf(("rung", level)), ledger.shelf(("promoted", level))
+        quota = len(rung) // self.eta
+        within = promoted.rank(rung.at(quota)[0]) if quota < len(rung) else len(promoted)
+        return most // self.eta + len(promoted) - within

@@ -1,0 +1,48 @@
+"""No policy: every trial is trained in full, and nothing is compared before the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+
+if TYPE_CHECKING:
+    from scaletune.core.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Full:
+    """One milestone, the end; its order only says which trial is best."""
+
+    most: int
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The end is the only milestone."""
+        return (self.most,)
+
+    @property
+    def first_until(self) -> int:
+        """Every trial trains in full."""
+        return self.most
+
+    def judge(
+        self, ledger: Ledger, trial: Trial, record: Milestone
+    ) -> tuple[DecisionWord, Evidence]:
+        """A value at the end completes; a configuration that failed has stopped."""
+        key = ledger.frame.rank_key(trial, record)
+        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        evidence = Evidence(n=len(rung), rank=rung.rank(key), quota=None, against=None)
+        return ("Stop" if key[0] else "Complete"), evidence
+
+    def next_promotion(self, ledger: Ledger) -> None:
+        """Nobody waits to be promoted."""
+
+    def drain(self, ledger: Ledger) -> None:
+        """Nobody waits to be promoted."""
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Nobody waits."""
+        return iter(())

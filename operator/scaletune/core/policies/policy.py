@@ -1,0 +1,52 @@
+"""What every policy is: a few pure questions about a ledger.
+
+A policy never sees a clock, a budget or a place: `plan` asks it in turn who has ended, who is to
+go on next, and who can never go on any more, and spends the budget and the places itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from scaletune.api.study import Study
+from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+
+if TYPE_CHECKING:
+    from scaletune.core.ledger import Ledger
+
+
+class Policy(Protocol):
+    """The promises: pure, total, and blind to everything numbered above what is judged."""
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The milestones; the last one is a full training."""
+
+    @property
+    def first_until(self) -> int:
+        """How far a new trial is told to train."""
+
+    def judge(
+        self, ledger: Ledger, trial: Trial, record: Milestone
+    ) -> tuple[DecisionWord, Evidence]:
+        """What a record means for its trial. It uses records numbered up to its own."""
+
+    def next_promotion(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The trial to go on next, up to which milestone, on what evidence."""
+
+    def drain(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The same, when nothing else is left to do and no trial was trained in full."""
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Paused trials that can never go on, if `trials` are all that will be created."""
+
+
+def policy_of(study: Study) -> Policy:
+    """The policy that a Study names."""
+    from scaletune.core.policies import asha, full
+
+    most = study.spec.training.max
+    if study.spec.policy.asha is not None:
+        return asha.policy(study.spec.policy.asha, most)
+    return full.Full(most)

@@ -1,0 +1,126 @@
+"""Starts: what would start next if there were a place and money for it.
+
+One at a time, so that each sees those before it: trials that were interrupted by a pause of the
+study, promotions that were decided and only not carried out, promotions (highest rung, best first),
+new configurations, and at the very end the drain, which lets at least one trial train in full.
+"""
+
+from dataclasses import dataclass, replace
+
+from scaletune.api.action import Create, Decide, Resume
+from scaletune.api.model import Metadata
+from scaletune.api.study import Study
+from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_name
+from scaletune.core import budget, reasons
+from scaletune.core.ledger import Ledger
+from scaletune.core.policies.policy import policy_of
+from scaletune.core.policies.samplers import configuration
+from scaletune.core.scaling import resolve
+from scaletune.core.seeds import trial_seed
+
+
+@dataclass(frozen=True)
+class Start:
+    """One thing to start: what it does to the snapshot, what it may cost, and how to say it."""
+
+    before: Trial | None
+    after: Trial
+    cost: float
+    action: Create | Resume
+    decision: Decide | None = None
+
+
+def next_start(study: Study, ledger: Ledger) -> Start | None:
+    """What starts next; None when nothing can."""
+    return promoted(study, ledger) or _create(study, ledger) or drained(study, ledger)
+
+
+def promoted(study: Study, ledger: Ledger) -> Start | None:
+    """The next trial that goes on: one that was interrupted, or is promoted."""
+    for trial in ledger.on("interrupted"):
+        return _resume(ledger, trial, ledger.frame.until(trial), "the study goes on")
+    for trial in ledger.on("owed"):
+        return _resume(ledger, trial, _level_above(ledger, trial), "was promoted from its rung")
+    promotion = policy_of(study).next_promotion(ledger)
+    return None if promotion is None else _promote(study, ledger, *promotion)
+
+
+def drained(study: Study, ledger: Ledger) -> Start | None:
+    """The trial that goes on when nothing runs and all else is done, if the policy wants one."""
+    promotion = None if len(ledger.shelf("holders")) else policy_of(study).drain(ledger)
+    return None if promotion is None else _promote(study, ledger, *promotion)
+
+
+def created(study: Study, ledger: Ledger) -> int:
+    """How many trials were ever created; the next one's index."""
+    return max(study.status.created, ledger.next_index)
+
+
+def _resume(ledger: Ledger, trial: Trial, until: int, reason: str) -> Start:
+    after = with_intent(trial, until)
+    level = ledger.frame.next_level(after)
+    assert level is not None, f"trial {trial.index} has nothing to do up to {until}"
+    action = Resume(trial.index, until, reason)
+    return Start(trial, after, budget.cost(ledger, trial, level), action)
+
+
+def _promote(study: Study, ledger: Ledger, trial: Trial, until: int, evidence: Evidence) -> Start:
+    number = max(study.status.highest_number, ledger.highest_number)
+    level = ledger.frame.levels[ledger.frame.levels.index(until) - 1]
+    decision = Decide(trial.index, level, "Promote", number, evidence)
+    start = _resume(ledger, trial, until, reasons.explain(study, decision))
+    return replace(start, after=with_intent(decided(trial, decision), until), decision=decision)
+
+
+def _create(study: Study, ledger: Ledger) -> Start | None:
+    """The next configuration, unless all that the budget or the sampler gives were created."""
+    index = created(study, ledger)
+    limit = study.spec.budget.trials
+    found = None if limit is not None and index >= limit else configuration(study.spec, index)
+    if found is None:
+        return None
+    parameters, origin = found
+    spec = TrialSpec(
+        study=study.metadata.name,
+        index=index,
+        parameters=parameters,
+        resolved=resolve(study.spec, parameters),
+        seed=trial_seed(study.spec.seed, index),
+        origin=origin,
+        until=ledger.frame.first,
+        state="Running",
+    )
+    name = trial_name(study.metadata.name, index)
+    metadata = Metadata(name=name, namespace=study.metadata.namespace)
+    return Start(
+        before=None,
+        after=Trial(metadata=metadata, spec=spec),
+        cost=budget.cost(ledger, None, ledger.frame.levels[0]),
+        action=Create(spec, f"{origin.kind.lower()} configuration {index}"),
+    )
+
+
+def _level_above(ledger: Ledger, trial: Trial) -> int:
+    until = ledger.frame.until(trial)
+    return next(level for level in ledger.frame.levels if level > until)
+
+
+def with_intent(trial: Trial, until: int) -> Trial:
+    """The trial, meant to run up to a milestone."""
+    spec = trial.spec.model_copy(update={"until": until, "state": "Running"})
+    return trial.model_copy(update={"spec": spec})
+
+
+def decided(trial: Trial, made: Decide) -> Trial:
+    """The trial with a decision stored beside its record."""
+    if made.decision == "Promote":
+        promotion = Promotion(number=made.number, evidence=made.evidence)
+        update: dict[str, object] = {"promotion": promotion}
+    else:
+        update = {"decision": made.decision, "evidence": made.evidence}
+    milestones = tuple(
+        record.model_copy(update=update) if record.at == made.milestone else record
+        for record in trial.status.milestones
+    )
+    status = trial.status.model_copy(update={"milestones": milestones})
+    return trial.model_copy(update={"status": status})
