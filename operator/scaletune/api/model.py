@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 GROUP: Final = "scaletune.dev"
 VERSION: Final = "v1alpha1"
-API_VERSION: Final = f"{GROUP}/{VERSION}"
+API_VERSION: Final = "scaletune.dev/v1alpha1"
 
 
 def _number(value: Any) -> Any:
