@@ -1,0 +1,63 @@
+"""A test cluster for a developer: `python -m tests.cluster up`, and `down` when done.
+
+What `up` starts is what the tests start for themselves. Tests run against it, without waiting for
+another one to start, when SCALETUNE_TEST_KUBECONFIG names its kubeconfig.
+"""
+
+from typing import Annotated
+
+import typer
+
+from tests.cluster import faults, prerequisites, slots
+from tests.cluster.cluster import Cluster
+
+application = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"cluster: {line}", err=True)
+
+
+@application.command()
+def up(
+    nodes: Annotated[int, typer.Option(min=0, help="Real nodes beside the control plane.")] = 1,
+) -> None:
+    """Start a cluster and leave it standing."""
+    with Cluster(_say) as cluster:
+        cluster.start()
+        for _ in range(nodes):
+            cluster.add_node()
+        cluster.keep()
+    _say(f"it stands until `make cluster-down`; kubectl is {cluster.connection.program}")
+    typer.echo(f"export KUBECONFIG={cluster.connection.kubeconfig}")
+
+
+@application.command()
+def down() -> None:
+    """End every cluster that was left standing."""
+    standing = slots.kept()
+    for number in standing:
+        slot = slots.retake(number)
+        slot.clear()
+        slot.release()
+        _say(f"cluster {number} has ended")
+    if not standing:
+        _say("no cluster was left standing")
+
+
+@application.command()
+def tools() -> None:
+    """Install the Debian packages that a cluster needs."""
+    prerequisites.install(_say)
+    for reason in prerequisites.lacking():
+        _say(reason)
+
+
+if __name__ == "__main__":
+    try:
+        application()
+    except faults.ClusterError as error:
+        _say(str(error))
+        raise SystemExit(1) from None

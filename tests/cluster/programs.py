@@ -1,0 +1,147 @@
+"""The programs of a cluster: found, or built from Go modules and kept for the next time.
+
+All of Kubernetes that we need is one program that acts by the name it is called under (etcd,
+kube-apiserver, ..., kubectl); CoreDNS is another. Neither is a Debian package, so each is looked
+for in this order, and the first found is taken:
+
+1. the file named by its variable, SCALETUNE_KUBECLUSTER or SCALETUNE_COREDNS;
+2. NAME or NAME.xz in the folder named by SCALETUNE_PROGRAMS;
+3. the cache outside the repository, under a name that is a hash of the sources it was built from;
+4. `go build` of those sources, into the cache.
+"""
+
+import contextlib
+import hashlib
+import lzma
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.daemons import Progress
+from tests.cluster.faults import ClusterError, Missing
+
+SOURCES = Path(__file__).parent / "go"
+KUBERNETES = "1.34.4"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program that is built from a folder of Go sources."""
+
+    name: str
+    minutes: int
+    linker_flags: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        return f"SCALETUNE_{self.name.upper()}"
+
+    @property
+    def sources(self) -> Path:
+        return SOURCES / self.name
+
+    @property
+    def digest(self) -> str:
+        """What the program is made of, as a short hash."""
+        content = hashlib.sha256(repr(self.linker_flags).encode())
+        for path in sorted(self.sources.iterdir()):
+            content.update(path.name.encode() + b"\0" + path.read_bytes())
+        return content.hexdigest()[:16]
+
+
+_VERSION = "k8s.io/component-base/version"
+_MAJOR, _MINOR, _ = KUBERNETES.split(".")
+KUBECLUSTER = Program(
+    "kubecluster",
+    minutes=10,
+    # Without a version the API server believes it is 0.0, and refuses to emulate itself.
+    linker_flags=(
+        f"-X {_VERSION}.gitVersion=v{KUBERNETES}",
+        f"-X {_VERSION}.gitMajor={_MAJOR}",
+        f"-X {_VERSION}.gitMinor={_MINOR}",
+    ),
+)
+COREDNS = Program("coredns", minutes=2)
+
+
+def cache() -> Path:
+    """Where built programs and images are kept between runs, outside the repository."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "scaletune"
+
+
+def find(program: Program, progress: Progress) -> Path:
+    """The program's file; unpacked or built if need be."""
+    if given := os.environ.get(program.variable):
+        if not Path(given).is_file():
+            raise Missing([f"{program.variable} names {given}, which is not a file."])
+        return _unpacked(program, Path(given), progress)
+    if folder := os.environ.get("SCALETUNE_PROGRAMS"):
+        for name in (program.name, f"{program.name}.xz"):
+            if (candidate := Path(folder) / name).is_file():
+                return _unpacked(program, candidate, progress)
+    built = cache() / f"{program.name}-{program.digest}"
+    if not built.is_file():
+        _build(program, built, progress)
+    return built
+
+
+def lacking(program: Program) -> str | None:
+    """Why the program cannot be had, with the remedy; None if it can."""
+    is_given = os.environ.get(program.variable) or os.environ.get("SCALETUNE_PROGRAMS")
+    is_built = (cache() / f"{program.name}-{program.digest}").is_file()
+    if is_given or is_built or shutil.which("go"):
+        return None
+    return (
+        f"{program.name} must be built and there is no Go: install Go 1.24 or newer (go.dev/dl), "
+        f"or name a built one in {program.variable}."
+    )
+
+
+def _unpacked(program: Program, path: Path, progress: Progress) -> Path:
+    if path.suffix != ".xz":
+        return path
+    status = path.stat()
+    mark = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+    target = cache() / f"{program.name}-given-{mark.hexdigest()[:16]}"
+    if not target.is_file():
+        progress(f"unpacking {path}")
+        with new_file(target) as unpacked, lzma.open(path) as packed, unpacked.open("wb") as output:
+            shutil.copyfileobj(packed, output, 1 << 20)
+        target.chmod(0o755)
+    return target
+
+
+def _build(program: Program, target: Path, progress: Progress) -> None:
+    if reason := lacking(program):
+        raise Missing([reason])
+    progress(
+        f"building {program.name} with Go, once: about {program.minutes} minutes on two cores, "
+        f"kept in {target.parent}"
+    )
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    flags = " ".join(("-s", "-w", *program.linker_flags))
+    with new_file(target) as output:
+        done = subprocess.run(
+            ["go", "build", "-trimpath", "-ldflags", flags, "-o", output, "."],
+            cwd=program.sources,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise ClusterError(f"Building {program.name} failed:\n{done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A place to write a cached file to; it appears under its name only when it is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        unfinished = Path(folder) / target.name
+        yield unfinished
+        unfinished.replace(target)
