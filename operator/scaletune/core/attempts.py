@@ -1,0 +1,144 @@
+"""Attempts: what a shell writes down as a trial's processes start, run and end.
+
+Pure functions from Trial to Trial, so that every shell keeps the same books. None of them decides:
+whether to start follows from the intent, what an end means from `failures`, what a report means
+from `observe` and `plan`.
+"""
+
+from scaletune.api.study import Study
+from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus
+from scaletune.core.failures import Verdict
+from scaletune.core.ledger import Frame
+from scaletune.core.lifecycle import Event, after
+from scaletune.core.observe import Fault
+from scaletune.core.reports import Telemetry
+from scaletune_trainer import wire
+
+ATTEMPTS_KEPT = 8
+
+
+def should_run(frame: Frame, trial: Trial) -> bool:
+    """Whether processes of this trial should exist."""
+    return (
+        trial.spec.state == "Running"
+        and frame.holds_place(trial)
+        and frame.next_level(trial) is not None
+    )
+
+
+def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
+    """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
+    frame, objective = Frame.of(study), study.spec.objectives[0]
+    resolved = {each.name: each.value for each in trial.spec.resolved}
+    checkpoint = trial.status.checkpoint
+    return wire.TrialSpec(
+        study=study.metadata.name,
+        study_uid=study.metadata.uid,
+        trial=trial.metadata.name,
+        index=trial.index,
+        attempt=trial.status.attempts[-1].number,
+        parameters={each.name: each.value for each in trial.spec.parameters} | resolved,
+        seed=trial.spec.seed,
+        metric=objective.metric,
+        goal=objective.goal,
+        unit=study.spec.training.unit,
+        max=frame.most,
+        milestones=frame.levels,
+        restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
+        processes=study.spec.template.processes_per_node,
+    )
+
+
+def directive(study: Study, trial: Trial) -> wire.Directive:
+    """What the trainer is to do now: desired state, harmless to repeat or delay."""
+    return wire.Directive(
+        generation=trial.metadata.generation,
+        until=Frame.of(study).until(trial),
+        state=wire.State(trial.spec.state),
+        acknowledged=trial.status.acknowledged,
+    )
+
+
+def next_number(trial: Trial) -> int:
+    """The number of the trial's next attempt, from 1."""
+    return trial.status.attempts[-1].number + 1 if trial.status.attempts else 1
+
+
+def begun(trial: Trial, incarnation: str, template_hash: str, at: str) -> Trial:
+    """The trial with a new attempt, stored before its processes are started."""
+    attempt = Attempt(
+        number=next_number(trial),
+        incarnation=incarnation,
+        template_hash=template_hash,
+        started_at=at,
+    )
+    kept = (*trial.status.attempts, attempt)[-ATTEMPTS_KEPT:]
+    return _with(trial, attempts=kept, acknowledged=0)
+
+
+def started(trial: Trial) -> Trial:
+    """The trial, running."""
+    current = trial.status.state or "Pending"
+    return _with(trial, state=after(trial.spec.state, current, Event.STARTED), reason="")
+
+
+def charged(trial: Trial, device_seconds: float) -> Trial:
+    """The trial with the device seconds that its latest attempt has used so far."""
+    if not trial.status.attempts:
+        return trial
+    attempt = trial.status.attempts[-1]
+    attempts = (
+        *trial.status.attempts[:-1],
+        attempt.model_copy(update={"device_seconds": device_seconds}),
+    )
+    total = trial.status.device_seconds - attempt.device_seconds + device_seconds
+    return _with(trial, attempts=attempts, device_seconds=total)
+
+
+def heard(trial: Trial, telemetry: Telemetry) -> Trial:
+    """The trial with the checkpoint and the sequence that its trainer told of.
+
+    Call it together with `observe`: a sequence is acknowledged when its reports are stored.
+    """
+    status = trial.status
+    checkpoint = status.checkpoint
+    if telemetry.checkpoint is not None:
+        checkpoint = Checkpoint(incarnation=telemetry.incarnation, step=telemetry.checkpoint)
+    acknowledged = max(status.acknowledged, telemetry.sequence)
+    if checkpoint == status.checkpoint and acknowledged == status.acknowledged:
+        return trial
+    return _with(trial, checkpoint=checkpoint, acknowledged=acknowledged)
+
+
+def ended(trial: Trial, verdict: Verdict) -> Trial:
+    """The trial after the end of its latest attempt. Its last reports were stored before."""
+    attempts = trial.status.attempts
+    if attempts:
+        closed = attempts[-1].model_copy(update={"cause": verdict.cause})
+        attempts = (*attempts[:-1], closed)
+    state = after(trial.spec.state, trial.status.state or "Pending", verdict.event)
+    return _with(
+        trial, attempts=attempts, state=state, reason=verdict.reason[:1024], crashes=verdict.crashes
+    )
+
+
+def fault_of(trial: Trial, verdict: Verdict) -> Fault | None:
+    """The fault that `observe` ranks the trial by, when it has failed for good."""
+    return None if verdict.kind is None else Fault(trial.index, verdict.kind, verdict.reason)
+
+
+def withdrawn(trial: Trial) -> Trial:
+    """The trial without any process, and with an intent that wants none: its state follows."""
+    state = after(trial.spec.state, trial.status.state or "Pending", Event.WITHDRAWN)
+    return trial if state == trial.status.state else _with(trial, state=state)
+
+
+def is_open(trial: Trial) -> bool:
+    """Whether the latest attempt has begun and its end was not stored yet."""
+    attempts = trial.status.attempts
+    return bool(attempts) and not attempts[-1].cause
+
+
+def _with(trial: Trial, **update: object) -> Trial:
+    status: TrialStatus = trial.status.model_copy(update=update)
+    return trial.model_copy(update={"status": status})

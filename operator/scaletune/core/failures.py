@@ -1,0 +1,93 @@
+"""Failures: how an attempt ended, and whose fault it was.
+
+Divergence and running out of memory count against the configuration; an error of the script is the
+user's; everything else is infrastructure and is retried from the last checkpoint. A disruption (a
+drained node, a preemption, a SIGTERM) is nobody's fault and not counted; of the others,
+`template.retries` may follow each other without a newer checkpoint.
+"""
+
+from dataclasses import dataclass
+
+from scaletune.api.trial import FailureKind, Trial
+from scaletune.core.lifecycle import Event
+from scaletune_trainer.wire import ExitCode, Reason, TerminationMessage
+
+
+@dataclass(frozen=True)
+class End:
+    """What a shell saw of the end of an attempt."""
+
+    exit_code: int | None  # None: the processes are gone, and nobody saw how
+    message: TerminationMessage | None = None
+    disrupted: bool = False  # by the cluster or the machine, not by the trial
+    out_of_memory: bool = False  # killed for memory, as the kernel or the kubelet says
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the end means for the trial."""
+
+    event: Event
+    cause: str  # one CamelCase word, kept with the attempt
+    kind: FailureKind | None = None  # set when the trial has failed for good
+    reason: str = ""
+    crashes: int = 0  # in a row, without a newer checkpoint
+
+
+_AGREED = {Reason.DONE: Event.COMPLETED, Reason.PAUSED: Event.PAUSED, Reason.STOPPED: Event.STOPPED}
+_FAULTS: dict[Reason, FailureKind] = {
+    Reason.DIVERGED: "Diverged",
+    Reason.OUT_OF_MEMORY: "OutOfMemory",
+    Reason.USER_ERROR: "UserError",
+}
+_REASON_OF_CODE: dict[int | None, Reason] = {
+    ExitCode.USER_ERROR: Reason.USER_ERROR,
+    ExitCode.OUT_OF_MEMORY: Reason.OUT_OF_MEMORY,
+    ExitCode.STALLED: Reason.STALLED,
+    ExitCode.TERMINATED: Reason.TERMINATED,
+}
+
+
+def verdict(trial: Trial, end: End, retries: int) -> Verdict:
+    """What the end of the trial's latest attempt means."""
+    reason = _reason(end)
+    if end.disrupted or reason is Reason.TERMINATED:
+        cause = "Disrupted" if end.disrupted else "Terminated"
+        return Verdict(Event.LOST, cause, crashes=trial.status.crashes)
+    if reason in _AGREED:
+        return Verdict(_AGREED[reason], reason)
+    if reason in _FAULTS:
+        kind = _FAULTS[reason]
+        return Verdict(Event.FAILED, reason, kind, _words(end, reason), trial.status.crashes)
+    return _crashed(trial, end, reason, retries)
+
+
+def _reason(end: End) -> Reason:
+    if end.out_of_memory:
+        return Reason.OUT_OF_MEMORY
+    if end.message is not None:
+        return end.message.reason
+    return _REASON_OF_CODE.get(end.exit_code, Reason.CRASHED)
+
+
+def _crashed(trial: Trial, end: End, reason: Reason, retries: int) -> Verdict:
+    attempts, checkpoint = trial.status.attempts, trial.status.checkpoint
+    progressed = (
+        bool(attempts)
+        and checkpoint is not None
+        and checkpoint.incarnation == attempts[-1].incarnation
+    )
+    crashes = 1 if progressed else trial.status.crashes + 1
+    words = _words(end, reason)
+    if crashes > retries:
+        words = f"{crashes} crashes in a row without a newer checkpoint; the last one: {words}"
+        return Verdict(Event.FAILED, reason, "RetriesExhausted", words, crashes)
+    return Verdict(Event.LOST, reason, reason=words, crashes=crashes)
+
+
+def _words(end: End, reason: Reason) -> str:
+    if end.message is not None and end.message.error:
+        return end.message.error
+    if end.exit_code is None:
+        return "its processes are gone without a word"
+    return f"{reason} with exit code {end.exit_code}"
