@@ -23,6 +23,7 @@ except ImportError:  # a PyYAML that was built without it
     from yaml import SafeLoader as _Parser  # type: ignore[assignment]
 
 _YAML: Final = "tag:yaml.org,2002:"
+_MERGE: Final = f"{_YAML}merge"
 
 
 def _forms(*words: str) -> set[str]:
@@ -63,6 +64,29 @@ class _Loader(_Parser):
         if kind is yaml.ScalarNode and implicit[0]:
             return _YAML + _resolve(value)[0]
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what `<<` names: a key of one's own wins, then the first source that has it.
+
+        PyYAML's own leaves both and forgets which was whose when merges are chained.
+        """
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for source in _merged(node):
+            if not isinstance(source, yaml.MappingNode):
+                raise _error(source, "`<<` takes a mapping or a list of mappings")
+            self.flatten_mapping(source)
+            for pair in source.value:
+                merged.setdefault(pair[0].value, pair)
+        for key, _ in own:
+            merged.pop(key.value, None)
+        node.value = [*merged.values(), *own]
+
+
+def _merged(node: yaml.MappingNode) -> Iterator[yaml.Node]:
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            yield from value.value if isinstance(value, yaml.SequenceNode) else [value]
 
 
 def _construct_scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
