@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+# `make demo DEMO="--trials 6"` passes options to `scaletune run`, `make test TESTS="tests/core -k asha"` to pytest.
+DEMO ?=
+TESTS ?=
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/demo  ## Tune a small GPT on this machine, with no cluster: a few minutes.
+	$(BIN)/scaletune run docs/examples/gpt-demo.yaml --directory runs/gpt-demo $(DEMO)
+
+# Given on make's command line, KUBECONFIG names the cluster to test against; else one is started.
+test: .venv/test  ## Run all tests, on a real Kubernetes where there is root.
+	$(if $(filter command line,$(origin KUBECONFIG)),SCALETUNE_TEST_KUBECONFIG=$(abspath $(KUBECONFIG))) \
+	$(BIN)/python -m pytest $(TESTS)
+
+check: lint types test  ## Everything that must be green before a push.
+
+lint: .venv/test  ## Check formatting, style and the import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+format: .venv/test  ## Format the code and mend what can be mended.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: .venv/test  ## Check the types strictly.
+	$(BIN)/mypy
+
+crds: .venv/test  ## Generate crds/ from the API types.
+	$(BIN)/python -m scaletune.api.schema crds
+
+diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from its table.
+	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
+
+cluster-tools: .venv/test  ## Install what the test cluster needs from Debian, and build the rest.
+	$(BIN)/python -m tests.cluster tools
+
+cluster-up: .venv/test  ## Start a real one-node Kubernetes on this machine and leave it standing.
+	$(BIN)/python -m tests.cluster up
+
+cluster-down: .venv/test  ## End what `make cluster-up` has started.
+	$(BIN)/python -m tests.cluster down
+
+clean:  ## Remove the environment and everything that was generated.
+	rm -rf .venv runs build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Scaletune needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "python3 -m venv failed; on Debian: apt install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/demo: pyproject.toml | .venv/bin/pip
+	@echo "Installing Scaletune and PyTorch into .venv: several GB, a few minutes, once"
+	$(BIN)/python -m pip install --quiet --editable '.[trainer]'
+	@touch $@
+
+.venv/test: pyproject.toml | .venv/bin/pip
+	@echo "Installing Scaletune, PyTorch and the test tools into .venv: several GB, a few minutes, once"
+	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
+	@touch $@ .venv/demo
+
+.PHONY: help demo test check lint format types crds diagram cluster-tools cluster-up cluster-down clean
