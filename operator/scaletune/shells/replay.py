@@ -22,7 +22,7 @@ from scaletune.api.action import Decide
 from scaletune.api.model import Metadata, Model
 from scaletune.api.study import Budget, Study
 from scaletune.api.trial import TERMINAL, Trial, TrialSpec, TrialState, trial_name
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import highest_milestone
 from scaletune.core.observe import Fault, InvalidReports, Report, observe
 from scaletune.core.plan import fill, judge
@@ -118,96 +118,110 @@ class World:
     """The trials of a replay, as a shell would have them stored."""
 
     def __init__(self, study: Study) -> None:
-        budget = Budget(trials=study.spec.budget.trials)
-        spec = study.spec.model_copy(update={"budget": budget, "state": "Running"})
-        objective = spec.objectives[0].model_copy(update={"target": None})
-        spec = spec.model_copy(update={"objectives": (objective,)})
-        self.study = Study(metadata=study.metadata, spec=spec)
-        self.frame = Frame.of(self.study)
-        self.trials: dict[int, Trial] = {}
+        objective = study.spec.objectives[0].model_copy(update={"target": None})
+        update = {
+            "budget": Budget(trials=study.spec.budget.trials),
+            "objectives": (objective,),
+            "state": "Running",
+        }
+        self.study = Study(metadata=study.metadata, spec=study.spec.model_copy(update=update))
+        self.ledger = Ledger.of(self.study, ())
         self.leaving: set[int] = set()
         self.decisions: list[Decide] = []
 
     def take(self, snapshot: list[Line]) -> None:
         """One snapshot of lines."""
-        created = [line.trial for line in snapshot if line.created]
         for line in snapshot:
-            if line.trial not in self.trials and not line.created:
+            if not line.created:
                 self._add(line.trial)
-        self._observe(snapshot)
-        self._plan()
-        for index in created:
-            if index not in self.trials:
-                self._add(index)
-
-    def _add(self, index: int) -> None:
-        name = trial_name(self.study.metadata.name, index)
-        spec = TrialSpec(study=self.study.metadata.name, index=index, until=self.frame.first)
-        trial = Trial(metadata=Metadata(name=name), spec=spec)
-        self.trials[index] = _in_state(trial, "Running")
-
-    def _observe(self, snapshot: list[Line]) -> None:
+        self.leaving |= {line.trial for line in snapshot if line.leaving}
+        self.leaving -= {line.trial for line in snapshot if line.left}
         reports = [
             Report(line.trial, line.step or 0, line.number)
             for line in snapshot
             if line.value is not None
         ]
-        faults = list(_faults(snapshot))
-        for trial in observe(self.study, self.trials.values(), reports, faults):
-            self.trials[trial.index] = trial
-        self.leaving |= {line.trial for line in snapshot if line.leaving}
-        self.leaving -= {line.trial for line in snapshot if line.left}
-        for index in {line.trial for line in snapshot}:
+        touched = {line.trial for line in snapshot if not line.created}
+        self._observe(touched, reports, list(_faults(snapshot)))
+        while promoted := self._plan():  # the last report of a promoted trial may serve again
+            if not self._observe(promoted, [], []):
+                break
+        for line in snapshot:
+            if line.created:
+                self._add(line.trial)
+
+    def _add(self, index: int) -> None:
+        """A trial takes a place when it is first heard of."""
+        if self._get(index) is not None:
+            return
+        name = trial_name(self.study.metadata.name, index)
+        spec = TrialSpec(study=self.study.metadata.name, index=index, until=self.ledger.frame.first)
+        self._put(_in_state(Trial(metadata=Metadata(name=name), spec=spec), "Running"))
+
+    def _get(self, index: int) -> Trial | None:
+        found: Trial | None = self.ledger.shelf("trials").get((index,))
+        return found
+
+    def _put(self, trial: Trial) -> None:
+        self.ledger = self.ledger.replace(self._get(trial.index), trial)
+
+    def _observe(self, touched: set[int], reports: list[Report], faults: list[Fault]) -> bool:
+        """Store new records, and let the touched trials give back what they no longer hold."""
+        trials = [self.ledger.trial(index) for index in touched]
+        changed = observe(self.study, trials, reports, faults)
+        for trial in changed:
+            self._put(trial)
+        number = max(self.study.status.highest_number, self.ledger.highest_number)
+        status = self.study.status.model_copy(update={"highest_number": number})
+        self.study = self.study.model_copy(update={"status": status})
+        for index in touched:
             self._settle(index)
+        return bool(changed)
 
     def _settle(self, index: int) -> None:
         """Give a place back, as the processes of the trial would have by ending."""
-        trial = self.trials[index]
-        if self.frame.state(trial) in TERMINAL or index in self.leaving:
+        trial, frame = self.ledger.trial(index), self.ledger.frame
+        if frame.state(trial) in TERMINAL or index in self.leaving:
             return
         if trial.status.failure is not None:
-            self.trials[index] = _in_state(trial, "Failed")
+            self._put(_in_state(trial, "Failed"))
         elif trial.spec.state == "Stopped":
-            self.trials[index] = _in_state(trial, "Stopped")
-        elif highest_milestone(trial) >= self.frame.until(trial):
-            end: TrialState = (
-                "Completed" if highest_milestone(trial) == self.frame.most else "Paused"
-            )
-            self.trials[index] = _in_state(trial, end)
+            self._put(_in_state(trial, "Stopped"))
+        elif highest_milestone(trial) >= frame.until(trial):
+            done = highest_milestone(trial) == frame.most
+            self._put(_in_state(trial, "Completed" if done else "Paused"))
+        elif frame.state(trial) == "Paused":
+            self._put(_in_state(trial, "Running"))
 
-    def _plan(self) -> None:
+    def _plan(self) -> set[int]:
         """What a shell would do at once: store decisions, stop, promote, free."""
-        made, _ = judge(self.study, self._ledger())
-        self._store(made)
+        made, _ = judge(self.study, self.ledger)
         for decision in made:
+            self.decisions.append(decision)
+            self._put(decided(self.ledger.trial(decision.trial), decision))
             if decision.decision == "Stop":
                 self._stop(decision.trial)
-        starts, _ = fill(self.study, self._ledger(), self._following)
+        starts, _ = fill(self.study, self.ledger, self._following)
         for start in starts:
-            self.trials[start.action.trial] = start.after
+            self._put(start.after)
             self.decisions += [start.decision] if start.decision else []
+            self._settle(start.action.trial)
         trials = self.study.spec.budget.trials
-        for trial in policy_of(self.study).freed(self._ledger(), trials, finishing=False):
+        freed = policy_of(self.study).freed(self.ledger, trials, finishing=False)
+        for trial in list(freed):
             self._stop(trial.index)
+        return {start.action.trial for start in starts}
 
     def _following(self, study: Study, ledger: Ledger) -> Start | None:
         """Promotions; the drain only when all trials that the budget allows have appeared."""
         trials = study.spec.budget.trials
-        all_appeared = trials is not None and len(self.trials) >= trials
+        all_appeared = trials is not None and len(ledger.shelf("trials")) >= trials
         return promoted(study, ledger) or (drained(study, ledger) if all_appeared else None)
 
-    def _ledger(self) -> Ledger:
-        return Ledger.of(self.study, self.trials.values())
-
-    def _store(self, made: Iterable[Decide]) -> None:
-        for decision in made:
-            self.decisions.append(decision)
-            self.trials[decision.trial] = decided(self.trials[decision.trial], decision)
-
     def _stop(self, index: int) -> None:
-        trial = self.trials[index]
+        trial = self.ledger.trial(index)
         spec = trial.spec.model_copy(update={"state": "Stopped"})
-        self.trials[index] = trial.model_copy(update={"spec": spec})
+        self._put(trial.model_copy(update={"spec": spec}))
         self._settle(index)
 
 
