@@ -13,7 +13,6 @@ is the objective's value, negated when larger is better: smaller scores are bett
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from scaletune.api.study import Study
@@ -130,17 +129,11 @@ class Ledger:
             rung = rung.without(key)
         return rung
 
-    @cached_property
+    @property
     def highest_number(self) -> int:
         """The highest number of a record among these trials; 0 without any."""
-        return max(
-            (
-                self.shelf(name).at(len(self.shelf(name)) - 1)[0][0]
-                for name in self.shelves
-                if name == "undecided" or (isinstance(name, tuple) and name[0] == "numbers")
-            ),
-            default=0,
-        )
+        shelves = (self.shelf(name) for name in ("undecided", "decided"))
+        return max((shelf.at(len(shelf) - 1)[0][0] for shelf in shelves if len(shelf)), default=0)
 
     @property
     def next_index(self) -> int:
@@ -203,7 +196,7 @@ def _record_facts(
     if record.decision is None:
         yield "undecided", (record.number, record.at, trial.index), None
         return
-    yield ("numbers", "all"), (record.number, record.at, trial.index), None
+    yield "decided", (record.number, record.at, trial.index), None
     if record.decision == "Void":
         return
     key = frame.rank_key(trial, record)
