@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tests.cluster import faults, prerequisites, slots
+from tests.cluster import faults, prerequisites, signals, slots
 from tests.cluster.cluster import Cluster
 
 application = typer.Typer(
@@ -30,19 +30,23 @@ def up(
         for _ in range(nodes):
             cluster.add_node()
         cluster.keep()
-    _say(f"it stands until `make cluster-down`; kubectl is {cluster.connection.program}")
-    typer.echo(f"export KUBECONFIG={cluster.connection.kubeconfig}")
+    connection = cluster.connection
+    _say(f"cluster {cluster.site.number} stands until `make cluster-down`; for a shell:")
+    typer.echo(f"export KUBECONFIG={connection.kubeconfig} KUBECACHEDIR={connection.cache}")
+    typer.echo(f"export PATH={connection.program.parent}:$PATH")
 
 
 @application.command()
-def down() -> None:
-    """End every cluster that was left standing."""
-    standing = slots.kept()
-    for number in standing:
-        slot = slots.retake(number)
+def down(
+    number: Annotated[int | None, typer.Argument(help="Which one; all when left out.")] = None,
+) -> None:
+    """End clusters that were left standing."""
+    standing = slots.kept() if number is None else [number]
+    for each in standing:
+        slot = slots.retake(each)
         slot.clear()
         slot.release()
-        _say(f"cluster {number} has ended")
+        _say(f"cluster {each} has ended")
     if not standing:
         _say("no cluster was left standing")
 
@@ -56,6 +60,7 @@ def tools() -> None:
 
 
 if __name__ == "__main__":
+    signals.end_as_if_interrupted()
     try:
         application()
     except faults.ClusterError as error:

@@ -48,14 +48,15 @@ class Cluster:
     def add_node(self) -> Node:
         """Add a real node; with the first comes the cluster's DNS."""
         image = images.archive(self._progress)
-        if not self.nodes:
+        number = len(self.nodes) + 1
+        if number == 1:
             dns = programs.find(programs.COREDNS, self._progress)
-        node = Node(self.control_plane, len(self.nodes) + 1)
+        node = Node(self.control_plane, number)
         with self._step(f"node {node.name}"):
-            if not self.nodes:
+            if number == 1:
                 self.control_plane.start_dns(dns)
+            self.nodes.append(node)
             node.start(image)
-        self.nodes.append(node)
         return node
 
     @contextlib.contextmanager
@@ -106,7 +107,7 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if fault is not None:
+            if isinstance(fault, Exception):
                 self.save_logs()
         finally:
             self.stop()

@@ -7,7 +7,6 @@ started. `kubectl` returns what it printed and raises `Refused` with the server'
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +27,21 @@ class Refused(ClusterError):
 
 @dataclass(frozen=True)
 class Connection:
-    """A kubeconfig and the kubectl to use it with."""
+    """A kubeconfig and the kubectl to use it with.
+
+    The cache is its own: kubectl remembers by a server's address which kinds the server knows, and
+    another cluster may have had this address a minute ago.
+    """
 
     kubeconfig: Path
     program: Path
+    cache: Path
 
     def kubectl(self, *arguments: str, stdin: str | None = None, seconds_max: float = 120) -> str:
-        # A cache of its own: kubectl remembers the kinds a server knows by the server's address,
-        # and another cluster may have had this address a minute ago.
-        cache = Path(tempfile.gettempdir()) / f"scaletune-kubectl-{self.kubeconfig.stat().st_ino}"
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
-            "KUBECACHEDIR": str(cache),
+            "KUBECACHEDIR": str(self.cache),
         }
         done = subprocess.run(
             [self.program, *arguments],

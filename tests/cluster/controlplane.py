@@ -30,13 +30,15 @@ class ControlPlane:
         self.server = f"https://{site.addresses.control_plane}:{PORT}"
         self.daemons: list[Daemon] = []
         self.place = Place(
-            network.namespace_name(site.addresses.slot, "control"),
+            network.entering(network.namespace_name(site.number, "control")),
             site.group("control"),
             site.logs,
         )
         for name, identity in CLIENTS.items():
             self.kubeconfig(name, identity)
-        self.admin = Connection(self._config("admin"), site.program("kubectl"))
+        self.admin = Connection(
+            self._config("admin"), site.program("kubectl"), site.folder / "kubectl"
+        )
 
     def _config(self, name: str) -> Path:
         return self.site.folder / "pki" / f"{name}.kubeconfig"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import cgroups, network
+from tests.cluster import cgroups
 from tests.cluster.faults import ClusterError
 
 Progress = Callable[[str], None]
@@ -30,15 +30,18 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Place:
-    """Where daemons of one member run: network namespace, control group, folder for logs."""
+    """Where daemons of one member run.
 
-    namespace: str
+    `entering` are the words before a command that lead it into the member's namespaces.
+    """
+
+    entering: tuple[str, ...]
     group: str
     logs: Path
 
     def start(self, name: str, command: Sequence[str | Path]) -> Daemon:
         log = self.logs / f"{name}.log"
-        words = [*cgroups.entering(self.group), *network.entering(self.namespace)]
+        words = [*cgroups.entering(self.group), *self.entering]
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [*words, *map(str, command)],

@@ -1,7 +1,7 @@
 """The image that pods of the test cluster run: made once, kept outside the repository.
 
 No registry is needed: debootstrap makes the root file system from the Debian mirror, buildah makes
-an OCI archive of it after the Dockerfile beside this, and every node imports the archive.
+an OCI archive of it after the Dockerfile beside this, and every node imports the archive (node.py).
 """
 
 import hashlib
@@ -61,10 +61,3 @@ def _make(output: Path) -> None:
         _run([*buildah, "push", NAME, f"oci-archive:{output}:{NAME}"])
     finally:
         shutil.rmtree(folder)
-
-
-def load(archive: Path, socket: Path) -> None:
-    """Import an archive into a node's containerd, where the kubelet looks for images."""
-    _run(
-        ["ctr", "--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)]
-    )

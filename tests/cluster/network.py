@@ -69,12 +69,12 @@ def namespace_name(slot: int, member: str) -> str:
     return f"scaletune-{slot}-{member}"
 
 
-def entering(namespace: str) -> list[str]:
+def entering(namespace: str) -> tuple[str, ...]:
     """The words before a command that make it run in a namespace.
 
     Not `ip netns exec`: that mounts /sys anew, and the control groups are gone from it.
     """
-    return ["nsenter", f"--net={NAMESPACES / namespace}", "--"]
+    return ("nsenter", f"--net={NAMESPACES / namespace}", "--")
 
 
 def run(*command: str) -> str:

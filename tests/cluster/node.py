@@ -1,11 +1,16 @@
-"""One real node: containerd with runc, kubelet, kube-proxy, in a namespace of its own.
+"""One real node: containerd with runc, kubelet, kube-proxy, in namespaces of its own.
 
 A second node is a second call. Each has its own containerd, its own root for pods in the control
 groups, and its own pod network, so that one can die without the other noticing.
+
+A node also has its own view of the file system (machine.sh): what containers and volumes mount is
+mounted there alone and goes away with the node's last process, and what the programs insist on
+writing to fixed places (/run/containerd, /var/lib/kubelet, /var/lib/cni, /var/log/containers) never
+reaches the machine.
 """
 
 import json
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -15,9 +20,11 @@ from tests.cluster.certificates import Identity
 from tests.cluster.connection import Refused
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.daemons import Daemon, Place, wait
+from tests.cluster.faults import ClusterError
 from tests.cluster.network import namespace_name
 
 CNI_PROGRAMS = Path("/usr/lib/cni")
+_MACHINE = Path(__file__).parent / "machine.sh"
 
 
 class Node:
@@ -33,13 +40,9 @@ class Node:
         self.socket = self.folder / "run" / "containerd.sock"
         self.daemons: list[Daemon] = []
         self.group = self.site.group(self.name)
-        self.place = Place(
-            namespace_name(self.site.number, self.name), f"{self.group}/daemons", self.logs
-        )
-
-    @property
-    def logs(self) -> Path:
-        return self.site.logs / self.name
+        self.logs = self.site.logs / self.name
+        self.namespace = namespace_name(self.site.number, self.name)
+        self.place = Place(network.entering(self.namespace), f"{self.group}/daemons", self.logs)
 
     def start(self, image: Path) -> None:
         """Start the node with an image loaded, and wait until the API server calls it ready."""
@@ -48,9 +51,10 @@ class Node:
         for part in ("daemons", "pods"):
             cgroups.make(f"{self.group}/{part}")
         self._connect()
+        self._enter_file_system()
         containerd = self._start("containerd", ["containerd", "--config", self._containerd()])
         wait("containerd", self._has_runtime, [containerd], seconds_max=30)
-        images.load(image, self.socket)
+        self._ctr("--namespace", "k8s.io", "images", "import", str(image))
         self._start("kubelet", self._kubelet())
         self._start("kube-proxy", [self.site.program("kube-proxy"), "--config", self._proxy()])
         wait(f"node {self.name}", self._is_ready, self.daemons, seconds_max=60)
@@ -64,9 +68,19 @@ class Node:
         self.daemons.append(daemon)
         return daemon
 
+    def _enter_file_system(self) -> None:
+        """Make the node's view of the file system, and run every later program in it."""
+        is_made = self.folder / "machine"
+        words: list[str | Path] = ["unshare", "--mount", "--propagation", "private", "sh", _MACHINE]
+        machine = self._start("machine", [*words, self.site.folder, is_made])
+        wait("the node's file system", is_made.exists, [machine], seconds_max=10)
+        mounts = f"--mount=/proc/{machine.process.pid}/ns/mnt"
+        enter, *rest = network.entering(self.namespace)
+        self.place = replace(self.place, entering=(enter, mounts, *rest))
+
     def _connect(self) -> None:
         addresses = self.site.addresses
-        namespace = network.join(addresses, self.name, self.address)
+        network.join(addresses, self.name, self.address)
         pods = addresses.pods(self.number)
         control = namespace_name(self.site.number, "control")
         for elsewhere in (None, control):
@@ -74,12 +88,19 @@ class Node:
             # Services are reached through the newest node; any would do.
             network.add_route(elsewhere, addresses.services, self.address)
         for other in range(1, self.number):
-            network.add_route(namespace, addresses.pods(other), addresses.node(other))
+            network.add_route(self.namespace, addresses.pods(other), addresses.node(other))
             network.add_route(namespace_name(self.site.number, f"n{other}"), pods, self.address)
 
     def _has_runtime(self) -> bool:
-        command = ["ctr", "--address", str(self.socket), "version"]
-        return subprocess.run(command, capture_output=True).returncode == 0
+        try:
+            self._ctr("version")
+        except ClusterError:
+            return False
+        return True
+
+    def _ctr(self, *arguments: str) -> None:
+        """Ask the node's containerd, whose socket exists in the node's file system alone."""
+        network.run(*self.place.entering, "ctr", "--address", str(self.socket), *arguments)
 
     def _is_ready(self) -> bool:
         try:
@@ -100,6 +121,8 @@ class Node:
             oom_score = 0
             [grpc]
             address = "{self.socket}"
+            [plugins."io.containerd.internal.v1.opt"]
+            path = "{self.folder}/opt"
             [plugins."io.containerd.grpc.v1.cri"]
             sandbox_image = "{images.NAME}"
             # Without CAP_SYS_RESOURCE nobody may lower a score below his own.

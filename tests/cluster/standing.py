@@ -1,0 +1,85 @@
+"""The one cluster of a test session: started when the first test asks, and no more than it asks.
+
+It is our own, or, when SCALETUNE_TEST_KUBECONFIG names a kubeconfig, somebody else's, which is used
+as it is and neither started nor ended.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.cluster import images, prerequisites, programs
+from tests.cluster.cluster import Cluster
+from tests.cluster.connection import Connection
+from tests.cluster.daemons import Progress
+from tests.cluster.faults import Missing
+
+VARIABLE = "SCALETUNE_TEST_KUBECONFIG"
+
+
+class Standing:
+    """Starts at most one cluster, remembers what was missing, and ends what it started."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._folder = tempfile.TemporaryDirectory(prefix="scaletune-kubectl-")
+        self._given = os.environ.get(VARIABLE)
+        self._cluster: Cluster | None = None
+        self.missing: Missing | None = None
+
+    def prepare(self) -> None:
+        """Find or build what takes minutes, before any test's time is counted."""
+        try:
+            if self._given:
+                self._kubectl()
+                return
+            prerequisites.demand()
+            for program in (programs.KUBECLUSTER, programs.COREDNS):
+                programs.find(program, self._progress)
+            images.archive(self._progress)
+        except Missing as missing:
+            self.missing = missing
+
+    def control_plane(self) -> Connection:
+        """A cluster in which pods need not run."""
+        if self.missing:
+            raise self.missing
+        if self._given:
+            cache = Path(self._folder.name) / "cache"
+            return Connection(Path(self._given), self._kubectl(), cache)
+        return self.own().connection
+
+    def nodes(self) -> Connection:
+        """A cluster in which pods run."""
+        connection = self.control_plane()
+        if not self._given and not self.own().nodes:
+            self.own().add_node()
+        return connection
+
+    def own(self) -> Cluster:
+        """Our own cluster, for tests that break it."""
+        if self._cluster is None:
+            self._cluster = Cluster(self._progress)
+            self._cluster.start()
+        return self._cluster
+
+    def stop(self, is_to_keep_logs: bool) -> None:
+        self._folder.cleanup()
+        if self._cluster is None:
+            return
+        try:
+            if is_to_keep_logs:
+                self._cluster.save_logs()
+        finally:
+            self._cluster.stop()
+
+    def _kubectl(self) -> Path:
+        if not Path(str(self._given)).is_file():
+            raise Missing([f"{VARIABLE} names {self._given}, which is not a file."])
+        if installed := shutil.which("kubectl"):
+            return Path(installed)
+        link = Path(self._folder.name) / "kubectl"
+        if not link.exists():
+            link.symlink_to(programs.find(programs.KUBECLUSTER, self._progress).resolve())
+        return link
