@@ -5,6 +5,7 @@ filled in, `1` a double where the schema says number. `stored` makes those. Rule
 (`oldSelf`) are asked only where there is an old value, as on the server.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,7 @@ from typing import Any
 import cel
 
 from scaletune.api.rules import VALIDATIONS
-from scaletune.api.structural import PRESERVE, Schema
+from scaletune.api.structural import Schema
 
 _RULE_ERRORS = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError)
 
@@ -66,10 +67,7 @@ def broken_rules(schema: Schema, value: Any, old: Any = None, path: str = "") ->
         if "oldSelf" in rule["rule"] and old is None:
             continue
         if evaluate(rule["rule"], {"self": value, "oldSelf": old}, default=True) is not True:
-            message = rule["message"]
-            if expression := rule.get("messageExpression"):
-                message = evaluate(expression, {"self": value, "oldSelf": old}, default=message)
-            yield Problem(path + rule.get("fieldPath", ""), message)
+            yield Problem((path + rule.get("fieldPath", "")).removeprefix("."), rule["message"])
     for name, child in schema.get("properties", {}).items():
         if isinstance(value, dict) and name in value:
             before = old.get(name) if isinstance(old, dict) else None
@@ -86,13 +84,15 @@ def _program(expression: str) -> cel.Program:
 
 
 def evaluate(expression: str, variables: dict[str, Any], default: Any) -> Any:
-    """What an expression says, or the default where a value has not the type that it expects."""
+    """What an expression says, or the default where a value has not the type that it expects.
+
+    No expression says the default.
+    """
+    if not expression:
+        return default
     context = cel.Context(variables=variables)
-    context.add_function("join", lambda parts, separator: separator.join(parts))
+    context.add_function("findAll", lambda text, pattern: re.findall(pattern, text))
     try:
         return _program(expression).execute(context)
     except _RULE_ERRORS:
         return default
-
-
-__all__ = ["PRESERVE", "Problem", "broken_rules", "evaluate", "stored"]

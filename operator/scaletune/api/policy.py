@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from scaletune.api.model import Int, Model
+from scaletune.api.rules import rule, rules
 
 
 class Asha(Model):
@@ -16,7 +17,7 @@ class Asha(Model):
     eta: Annotated[Int, Field(ge=2, le=64)] = 3
     """eta is how hard the selection is: about one in eta goes on from each rung to the next, which
     lies eta times further."""
-    min: Annotated[Int, Field(ge=1)] | None = None
+    min: Annotated[Int, Field(ge=1, le=10**15)] | None = None
     """min is the first rung, in training.unit. The rungs are min, min*eta, min*eta^2, ... below
     training.max, and training.max. Left out, there are four rungs below training.max. It should
     lie after the learning rate's warm-up."""
@@ -25,6 +26,7 @@ class Asha(Model):
     Stop lets trials run on and stops the weak for ever, which needs no checkpoints."""
 
 
+@rules(maxProperties=1)
 class Policy(Model):
     """Who may train on. At most one; none means that every trial is trained in full."""
 
@@ -44,6 +46,12 @@ class GridSampler(Model):
     choices are tried in full. Whole numbers that coincide count once."""
 
 
+@rules(
+    rule(
+        "!has(self.random) || !has(self.grid)",
+        "give at most one of random and grid",
+    )
+)
 class Sampler(Model):
     """What to try next. At most one; none means random."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from scaletune.api import reader
+from scaletune.api import admission, reader
 from scaletune.api.model import GROUP, VERSION
 from scaletune.api.rules import VALIDATIONS
 from scaletune.api.structural import Schema, structural, without_defaults
@@ -111,7 +111,11 @@ def files() -> dict[str, str]:
     """Name and text of every file in `crds/`."""
     studies = _definition(Study, "studies", "sty", _STUDY_COLUMNS, scale=_SCALE)
     trials = _definition(Trial, "trials", "trl", _TRIAL_COLUMNS)
-    return {"studies.yaml": reader.write(studies), "trials.yaml": reader.write(trials)}
+    return {
+        "studies.yaml": reader.write(studies),
+        "studies-admission.yaml": reader.write(admission.policy(), admission.binding()),
+        "trials.yaml": reader.write(trials),
+    }
 
 
 def main(folder: Path) -> None:

@@ -5,38 +5,58 @@ A parameter is exactly one of `float`, `int`, `choice`. How a value is drawn fro
 that the API server and `scaletune validate` both evaluate.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field
 
 from scaletune.api.model import Int, Model, Number
-from scaletune.api.rules import rules
+from scaletune.api.rules import distinct, matching, rule, rules
 
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+LARGEST: Final = 2**53  # whole numbers beyond it are not exact in every YAML and JSON library
 
-ParameterName = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+ParameterName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=matching(
+            "^[A-Za-z_][A-Za-z0-9_.-]*$",
+            "a parameter's name has letters, digits, '_', '-' and '.', and begins with a letter or"
+            " '_'",
+        ),
+    ),
+]
 ChoiceValue = Annotated[str, Field(min_length=1, max_length=253)]
+V = TypeVar("V")
+_Values = Annotated[
+    tuple[V, ...], Field(min_length=1, max_length=256, json_schema_extra=distinct())
+]
+Whole = Annotated[Int, Field(ge=-LARGEST, le=LARGEST)]
 
 _RANGE_OR_VALUES = (
     "has(self.values) ? !has(self.min) && !has(self.max) : has(self.min) && has(self.max)",
     "give either min and max, or values",
 )
-_MIN_BELOW_MAX = (
+_MIN_BELOW_MAX = rule(
     "!has(self.min) || !has(self.max) || self.min < self.max",
     "min must be below max; a parameter with one value belongs into the command line",
+    fieldPath=".min",
 )
-_CENTER_INSIDE = (
+_CENTER_INSIDE = rule(
     "!has(self.center) || !has(self.min) || !has(self.max)"
     " || (self.center >= self.min && self.center <= self.max)",
     "center must lie between min and max: it is where the search is expected to end",
+    fieldPath=".center",
 )
-_CENTER_AMONG = (
+_CENTER_AMONG = rule(
     "!has(self.center) || !has(self.values) || self.center in self.values",
     "center must be one of values",
+    fieldPath=".center",
 )
-_NO_SCALE_FOR_VALUES = (
-    "!has(self.values) || !has(self.scale) || self.scale == 'Linear'",
+_NO_SCALE_FOR_VALUES = rule(
+    "!has(self.values) || self.scale == 'Linear'",
     "scale has no meaning for a list of values; leave it out",
+    fieldPath=".scale",
 )
 
 
@@ -46,14 +66,16 @@ _NO_SCALE_FOR_VALUES = (
     _CENTER_INSIDE,
     _CENTER_AMONG,
     _NO_SCALE_FOR_VALUES,
-    (
+    rule(
         "self.scale != 'Log' || !has(self.min) || self.min > 0.0",
         "a Log scale needs min > 0; use a Linear scale, or a small positive min",
+        fieldPath=".min",
     ),
-    (
+    rule(
         "self.scale != 'Logit' || !has(self.min) || !has(self.max)"
         " || (self.min > 0.0 && self.max < 1.0)",
         "a Logit scale needs 0 < min and max < 1; it is for fractions such as dropout",
+        fieldPath=".scale",
     ),
 )
 class FloatSpace(Model):
@@ -69,7 +91,7 @@ class FloatSpace(Model):
     center: Number | None = None
     """center is the best guess before the search, also used where an initial configuration
     leaves this parameter out."""
-    values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=256)] | None = None
+    values: _Values[Number] | None = None
     """values are the only values to try, instead of a range."""
 
 
@@ -79,25 +101,26 @@ class FloatSpace(Model):
     _CENTER_INSIDE,
     _CENTER_AMONG,
     _NO_SCALE_FOR_VALUES,
-    (
+    rule(
         "self.scale != 'Log' || !has(self.min) || self.min > 0",
         "a Log scale needs min >= 1; use a Linear scale to include 0",
+        fieldPath=".min",
     ),
 )
 class IntSpace(Model):
     """A whole-number parameter: a range with a scale, or a list of values."""
 
-    min: Annotated[Int, Field(ge=-(2**53), le=2**53)] | None = None
+    min: Whole | None = None
     """min is the smallest value; it belongs to the range."""
-    max: Annotated[Int, Field(ge=-(2**53), le=2**53)] | None = None
+    max: Whole | None = None
     """max is the largest value; it belongs to the range."""
     scale: Literal["Linear", "Log"] = "Linear"
     """scale is how the range is measured: Log for values that matter by their ratio, such as
     batch sizes and widths; Linear otherwise."""
-    center: Int | None = None
+    center: Whole | None = None
     """center is the best guess before the search, also used where an initial configuration
     leaves this parameter out."""
-    values: Annotated[tuple[Int, ...], Field(min_length=1, max_length=256)] | None = None
+    values: _Values[Whole] | None = None
     """values are the only values to try, for example [64, 128, 256]."""
 
 
@@ -105,7 +128,7 @@ class IntSpace(Model):
 class ChoiceSpace(Model):
     """A parameter without an order, such as the name of an optimizer."""
 
-    values: Annotated[tuple[ChoiceValue, ...], Field(min_length=1, max_length=256)]
+    values: _Values[ChoiceValue]
     """values are the names to choose from. Quote the ones that YAML reads as something else:
     "on", "1"."""
     center: ChoiceValue | None = None
@@ -141,6 +164,13 @@ class Parameter(Model):
         return space
 
 
+@rules(
+    rule(
+        "self.parameter != self.with",
+        "with must be another parameter than the one that is scaled",
+        fieldPath=".with",
+    )
+)
 class ScalingRule(Model):
     """A law that ties one parameter to another, so that only their relation is searched."""
 

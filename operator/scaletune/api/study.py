@@ -7,17 +7,39 @@ from pydantic import Field
 from scaletune.api.conditions import Condition
 from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number
 from scaletune.api.policy import Policy, Sampler
-from scaletune.api.rules import immutable, map_by, rule, rules
+from scaletune.api.rules import immutable, map_by, matching, rule, rules
 from scaletune.api.space import Parameter, ScalingRule
+from scaletune.api.study_rules import SPEC_RULES
 
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-METRIC_PATTERN = r"^[A-Za-z_][A-Za-z0-9_./-]*$"
+Duration = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=32,
+        json_schema_extra=matching(
+            "^([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$",
+            "a duration has hours, minutes and seconds, in this order: 24h, 1h30m or 90s",
+            rule("self.matches('[1-9]')", "a duration must be longer than nothing"),
+        ),
+    ),
+]
 
 
 class Objective(Model):
     """The number that decides, as the training script reports it."""
 
-    metric: Annotated[str, Field(min_length=1, max_length=63, pattern=METRIC_PATTERN)]
+    metric: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=63,
+            json_schema_extra=matching(
+                "^[A-Za-z_][A-Za-z0-9_./-]*$",
+                "a metric's name has letters, digits, '_', '.', '/' and '-', and begins with a"
+                " letter or '_'",
+            ),
+        ),
+    ]
     """metric is the name under which the script reports it: trial.report(val_loss=...)."""
     goal: Literal["Minimize", "Maximize"]
     """goal says which direction is better."""
@@ -34,12 +56,6 @@ class Training(Model):
     """max is one full training, in units."""
 
 
-@rules(
-    (
-        "has(self.trials) || has(self.gpuHours) || has(self.duration)",
-        "give at least one of trials, gpuHours and duration, or the study would never end",
-    )
-)
 class Budget(Model):
     """What the study may spend. Raising it continues a finished study."""
 
@@ -50,9 +66,7 @@ class Budget(Model):
     """gpuHours bounds the devices in use times hours, lost work included. No trial starts whose
     predicted cost to its next milestone does not fit; at exhaustion running trials are paused with
     a checkpoint."""
-    duration: (
-        Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PATTERN)] | None
-    ) = None
+    duration: Duration | None = None
     """duration bounds the time since the study started, such as 24h or 1h30m. Then running trials
     are paused with a checkpoint."""
 
@@ -60,7 +74,17 @@ class Budget(Model):
 class PersistentVolumeClaim(Model):
     """A claim in the Study's namespace."""
 
-    claim_name: Annotated[str, Field(min_length=1, max_length=253)]
+    claim_name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            json_schema_extra=matching(
+                "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+                "a claim's name has lower-case letters, digits, '-' and '.'",
+            ),
+        ),
+    ]
     """claimName is the claim's name. Its access mode must be ReadWriteMany unless all trials run
     on one node."""
 
@@ -94,13 +118,7 @@ def _fixed(name: str, **schema: Any) -> dict[str, Any]:
     return {**schema, **immutable(f"{name} cannot change after creation; make a new Study")}
 
 
-@rules(
-    rule(
-        "has(self.budget) || (has(self.sampler) && has(self.sampler.grid))",
-        "budget: give trials, gpuHours or duration, or the study would never end",
-        fieldPath=".budget",
-    ),
-)
+@rules(*SPEC_RULES)
 class StudySpec(Model):
     """What the user wishes."""
 
@@ -142,7 +160,9 @@ class StudySpec(Model):
     """sampler decides what is tried next. Left out, random."""
     budget: Budget = Budget()
     """budget bounds the study."""
-    initial: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)] = ()
+    initial: Annotated[
+        tuple[Annotated[dict[str, Any], Field(max_length=64)], ...], Field(max_length=100)
+    ] = ()
     """initial are your own first configurations, as maps from parameter to value. A parameter that
     one leaves out takes its center, else is drawn."""
     checkpoints: Annotated[Checkpoints, Field(json_schema_extra=_fixed("checkpoints"))] | None = (
@@ -213,6 +233,15 @@ class StudyStatus(Model):
     """best trial so far."""
 
 
+@rules(
+    rule(
+        "size(self.metadata.name) <= 40"
+        " && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "a Study's name has at most 40 characters, lower-case letters, digits and '-', and begins"
+        " with a letter: trials and pods are named after it",
+        fieldPath=".metadata.name",
+    )
+)
 class Study(Model):
     """A search over hyperparameters, from its definition to its result."""
 

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 from jsonschema import Draft4Validator, ValidationError, validators
 from pydantic import BaseModel
 
-from scaletune.api.expressions import Problem, broken_rules, stored
+from scaletune.api import admission
+from scaletune.api.expressions import Problem, broken_rules, evaluate, stored
 from scaletune.api.model import API_VERSION, Metadata
 from scaletune.api.schema import schema_of
 from scaletune.api.structural import PRESERVE, Schema, structural
@@ -48,7 +49,26 @@ def problems(document: Any, old: Any = None) -> list[Problem]:
     before = None if old is None else stored(schema, old)
     found = [_problem(error) for error in _Validator(schema).iter_errors(value)]
     found += broken_rules(schema, value, before)
+    if document["kind"] == "Study":
+        found += _failed(admission.CHECKS, value)
     return list(dict.fromkeys(found))
+
+
+def problems_on_a_cluster(document: Any) -> list[Problem]:
+    """What a cluster would refuse in a Study although `scaletune run` takes it."""
+    return list(_failed(admission.CLUSTER_CHECKS, stored(_whole(Study), document)))
+
+
+def _failed(checks: tuple[admission.Check, ...], study: Any) -> Iterator[Problem]:
+    """The checks that a Study fails; one that cannot be evaluated meets a wrong type."""
+    variables: dict[str, Any] = {}
+    context = {"object": study, "variables": variables}
+    for name, expression in admission.VARIABLES.items():
+        variables[name] = evaluate(expression, context, default=[])
+    for check in checks:
+        if not evaluate(check.rule, context, default=True):
+            message = evaluate(check.expression, context, default=check.message)
+            yield Problem(check.path, message)
 
 
 def parse_study(document: Any) -> Study:

@@ -1,0 +1,183 @@
+"""What a structural schema cannot say about a Study: rules for a ValidatingAdmissionPolicy.
+
+`initial` maps names to numbers or texts and the pod template is Kubernetes' own type: to the CRD
+both are opaque. An admission policy sees them, evaluates CEL as well, and needs no webhook that
+could be down. docs/decisions/0004 tells why it is so.
+
+The one function beyond the common subset of CEL is Kubernetes' `findAll`; `expressions` knows it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scaletune.api.model import GROUP, VERSION
+
+NAME: Final = f"studies.{GROUP}"
+
+# Each may use those before it.
+VARIABLES: Final = {
+    "names": "object.spec.parameters.map(p, p.name)",
+    "initial": "has(object.spec.initial) ? object.spec.initial : []",
+    "pod": "has(object.spec.template.pod.spec) ? object.spec.template.pod.spec : {}",
+    "containers": "has(variables.pod.containers) && type(variables.pod.containers) == list"
+    " ? variables.pod.containers : []",
+    "trainer": "size(variables.containers) > 0 && type(variables.containers[0]) == map"
+    " ? variables.containers[0] : {}",
+    "command": "has(variables.trainer.command) && type(variables.trainer.command) == list"
+    " ? variables.trainer.command : []",
+    "arguments": "has(variables.trainer.args) && type(variables.trainer.args) == list"
+    " ? variables.trainer.args : []",
+    "unknown": "(variables.command + variables.arguments)"
+    ".filter(w, type(w) == string && !w.findAll('[$][(]params[.][^)]*[)]')"
+    ".all(found, variables.names.exists(name, found == '$(params.' + name + ')')))",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule on a whole Study; `expression`, where given, computes the message."""
+
+    path: str
+    rule: str
+    message: str
+    expression: str = ""
+
+
+def _reaches_one(kind: str) -> str:
+    """The law of r lifts the Logit parameter p to 1 or above, driven by w of this kind."""
+    lifted = "double({0}) / double(r.reference) * double(p.float.max) >= 1.0"
+    return (
+        f"has(w.{kind}) && (has(w.{kind}.values)"
+        f" ? w.{kind}.values.exists(v, {lifted.format('v')}) : {lifted.format(f'w.{kind}.max')})"
+    )
+
+
+def _initial(kind: str, cel: str, message: str) -> Check:
+    """A rule on each given value v of the parameters p of a kind."""
+    bad = f"has(p.{kind}) && p.name in c && !({cel.replace('<v>', 'c[p.name]')})"
+    rule = f"variables.initial.all(c, !object.spec.parameters.exists(p, {bad}))"
+    culprit = (
+        f"variables.initial.filter(c, object.spec.parameters.exists(p, {bad}))"
+        f".map(c, object.spec.parameters.filter(p, {bad})[0].name)[0]"
+    )
+    return Check("spec.initial", rule, message, f"{culprit} + ': {message}'")
+
+
+_NUMBER: Final = "type(<v>) == int || type(<v>) == double"
+_IN_RANGE: Final = "!has(p.{0}.min) || (<v> >= p.{0}.min && <v> <= p.{0}.max)"
+_AMONG: Final = "!has(p.{0}.values) || <v> in p.{0}.values"
+_STRANGERS: Final = "c.filter(name, !(name in variables.names))"
+
+CHECKS: Final = (
+    Check(
+        "spec.initial",
+        f"variables.initial.all(c, size({_STRANGERS}) == 0)",
+        "every key must be the name of one of spec.parameters",
+        f"variables.initial.filter(c, size({_STRANGERS}) > 0).map(c, {_STRANGERS})[0][0]"
+        " + ' is not the name of one of spec.parameters'",
+    ),
+    _initial("float", _NUMBER, "the value must be a number, without quotes"),
+    _initial("int", "type(<v>) == int", "the value must be a whole number, without quotes"),
+    _initial("choice", "type(<v>) == string", "the value must be text; put it in quotes"),
+    *(
+        _initial(
+            kind,
+            f"!({_NUMBER}) || ({_IN_RANGE.format(kind)})",
+            "the value must lie between min and max",
+        )
+        for kind in ("float", "int")
+    ),
+    *(
+        _initial(kind, _AMONG.format(kind), "the value must be one of the parameter values")
+        for kind in ("float", "int", "choice")
+    ),
+    Check(
+        "spec.initial",
+        "!has(object.spec.budget.trials) || size(variables.initial) <= object.spec.budget.trials",
+        "there are more initial configurations than budget.trials; raise it or drop some",
+    ),
+    Check(
+        "spec.scalingRules",
+        "object.spec.scalingRules.all(r, !object.spec.parameters.exists(p, p.name == r.parameter"
+        " && has(p.float) && p.float.scale == 'Logit' && object.spec.parameters.exists(w,"
+        f" w.name == r.with && (({_reaches_one('float')}) || ({_reaches_one('int')})))))",
+        "the law can lift a Logit parameter to 1 or above: lower its max, raise reference, or use"
+        " another scale",
+    ),
+    Check(
+        "spec.template.pod.spec.containers",
+        "size(variables.containers) > 0",
+        "give at least one container; the first one is the trainer",
+    ),
+    Check(
+        "spec.template.pod.spec.containers[0].command",
+        "size(variables.containers) == 0 || size(variables.command) > 0",
+        "give the command that trains, such as [python, train.py]; Scaletune starts it and cannot"
+        " see the one inside the image",
+    ),
+    Check(
+        "spec.template.pod.spec.containers[0]",
+        "size(variables.unknown) == 0",
+        "$(params.NAME) must name one of spec.parameters",
+        "variables.unknown[0] + ': $(params.NAME) must name one of spec.parameters'",
+    ),
+    Check(
+        "spec.template.pod.spec.restartPolicy",
+        "!has(variables.pod.restartPolicy) || variables.pod.restartPolicy == 'Never'",
+        "leave it out or say Never; Scaletune restarts a trial itself, see template.retries",
+    ),
+)
+
+# Only a cluster needs these: `scaletune run` keeps checkpoints in its own folder.
+CLUSTER_CHECKS: Final = (
+    Check(
+        "spec.checkpoints",
+        "has(object.spec.checkpoints) || !has(object.spec.policy.asha)"
+        " || object.spec.policy.asha.mode != 'Promote'",
+        "mode Promote pauses trials with a checkpoint: name a persistentVolumeClaim, or choose"
+        " mode Stop",
+    ),
+)
+
+
+def _validation(check: Check) -> dict[str, str]:
+    validation = {"expression": check.rule, "message": f"{check.path}: {check.message}"}
+    if check.expression:
+        validation["messageExpression"] = f"'{check.path}: ' + {check.expression}"
+    return {**validation, "reason": "Invalid"}
+
+
+def policy() -> dict[str, Any]:
+    """The ValidatingAdmissionPolicy. Nothing is asked again of a Study whose spec stays."""
+    changed = "request.operation == 'CREATE' || object.spec != oldObject.spec"
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": NAME},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": [GROUP],
+                        "apiVersions": [VERSION],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["studies"],
+                    }
+                ]
+            },
+            "matchConditions": [{"name": "the-spec-is-new", "expression": changed}],
+            "variables": [{"name": name, "expression": text} for name, text in VARIABLES.items()],
+            "validations": [_validation(check) for check in (*CHECKS, *CLUSTER_CHECKS)],
+        },
+    }
+
+
+def binding() -> dict[str, Any]:
+    """The ValidatingAdmissionPolicyBinding that puts the policy in force."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": NAME},
+        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
+    }

@@ -1,0 +1,68 @@
+"""Rules between the fields of a Study's spec, as CEL; `study` attaches them.
+
+A rule on one field alone stands with that field. What looks into the pod template or into
+`initial`, which a structural schema cannot describe, stands in `admission`; so does what the API
+server holds to be too dear for a schema, where it counts the worst case of every nested loop.
+"""
+
+from typing import Final
+
+from scaletune.api.rules import Rule, rule
+
+# Whether p is a numeric parameter all of whose values are above zero.
+_POSITIVE: Final = (
+    "(has(p.float) && (has(p.float.values) ? p.float.values.all(v, v > 0.0)"
+    " : has(p.float.min) && p.float.min > 0.0))"
+    " || (has(p.int) && (has(p.int.values) ? p.int.values.all(v, v > 0)"
+    " : has(p.int.min) && p.int.min > 0))"
+)
+
+
+def _scaling(cel: str, message: str) -> Rule:
+    return rule(f"self.scalingRules.all(r, {cel})", message, fieldPath=".scalingRules")
+
+
+SCALING_RULES: Final = (
+    _scaling(
+        "self.parameters.exists(p, p.name == r.parameter)",
+        "parameter must be the name of one of spec.parameters",
+    ),
+    _scaling(
+        "self.parameters.exists(p, p.name == r.with)",
+        "with must be the name of one of spec.parameters",
+    ),
+    _scaling(
+        "!self.parameters.exists(p, p.name == r.parameter && !has(p.float))",
+        "parameter must be a float parameter, such as learning_rate; int and choice cannot be"
+        " scaled",
+    ),
+    _scaling(
+        f"!self.parameters.exists(p, p.name == r.with && !({_POSITIVE}))",
+        "with must be an int or float parameter whose values are all above 0, such as batch_size",
+    ),
+    _scaling(
+        "!self.scalingRules.exists(other, other.parameter == r.with)",
+        "with must not be scaled by a rule itself; tie both parameters to the same third one",
+    ),
+)
+
+SPEC_RULES: Final = (
+    rule(
+        "has(self.budget.trials) || has(self.budget.gpuHours) || has(self.budget.duration)"
+        " || has(self.sampler.grid)",
+        "give at least one of trials, gpuHours and duration, or the study would never end",
+        fieldPath=".budget",
+    ),
+    rule(
+        "!has(self.policy.asha) || !has(self.policy.asha.min)"
+        " || self.policy.asha.min < self.training.max",
+        "min must be below training.max: the rungs lie below the full training",
+        fieldPath=".policy.asha.min",
+    ),
+    rule(
+        "has(self.checkpoints) == has(oldSelf.checkpoints)",
+        "checkpoints cannot be added or removed after creation; make a new Study",
+        fieldPath=".checkpoints",
+    ),
+    *SCALING_RULES,
+)
