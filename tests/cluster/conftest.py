@@ -6,7 +6,9 @@
 - `crds`: our resource definitions are applied and served.
 - `checkpoints`: a folder that pods may write to and the test may look into.
 
-A test that asks for one of the first two is marked `cluster`. Where something is missing such tests
+- `own_clusters`: not a cluster, but leave to start some, for tests of the cluster itself.
+
+A test that asks for one of these is marked `cluster`. Where something is missing such tests
 are skipped and the end of the run says what to do about it; with CI=true they fail instead.
 """
 
@@ -24,9 +26,9 @@ from tests.cluster import mounts, resources, signals
 from tests.cluster.connection import Connection
 from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
-from tests.cluster.standing import Standing
+from tests.cluster.standing import VARIABLE, Standing
 
-FIXTURES = {"cluster", "control_plane"}
+FIXTURES = {"cluster", "control_plane", "own_clusters"}
 _STANDING = pytest.StashKey[Standing]()
 _IS_FAILED = pytest.StashKey[bool]()
 
@@ -105,6 +107,12 @@ def control_plane(standing: Standing) -> Connection:
 @pytest.fixture(scope="session")
 def cluster(standing: Standing) -> Connection:
     return standing.nodes()
+
+
+@pytest.fixture(scope="session")
+def own_clusters(standing: Standing) -> None:
+    if standing.is_given:
+        pytest.skip(f"{VARIABLE} is set, so no cluster is started")
 
 
 @pytest.fixture(scope="session")

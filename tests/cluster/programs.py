@@ -76,30 +76,40 @@ def cache() -> Path:
 
 def find(program: Program, progress: Progress) -> Path:
     """The program's file; unpacked or built if need be."""
-    if given := os.environ.get(program.variable):
-        if not Path(given).is_file():
-            raise Missing([f"{program.variable} names {given}, which is not a file."])
-        return _unpacked(program, Path(given), progress)
-    if folder := os.environ.get("SCALETUNE_PROGRAMS"):
-        for name in (program.name, f"{program.name}.xz"):
-            if (candidate := Path(folder) / name).is_file():
-                return _unpacked(program, candidate, progress)
-    built = cache() / f"{program.name}-{program.digest}"
-    if not built.is_file():
-        _build(program, built, progress)
-    return built
+    if given := _given(program):
+        return _unpacked(program, given, progress)
+    if not _built(program).is_file():
+        _build(program, progress)
+    return _built(program)
 
 
 def lacking(program: Program) -> str | None:
     """Why the program cannot be had, with the remedy; None if it can."""
-    is_given = os.environ.get(program.variable) or os.environ.get("SCALETUNE_PROGRAMS")
-    is_built = (cache() / f"{program.name}-{program.digest}").is_file()
-    if is_given or is_built or shutil.which("go"):
-        return None
+    try:
+        if _given(program) or _built(program).is_file() or shutil.which("go"):
+            return None
+    except Missing as missing:
+        return " ".join(missing.remedies)
     return (
-        f"{program.name} must be built and there is no Go: install Go 1.24 or newer (go.dev/dl), "
+        f"{program.name} must be built and there is no Go: install Go 1.25 or newer (go.dev/dl), "
         f"or name a built one in {program.variable}."
     )
+
+
+def _given(program: Program) -> Path | None:
+    """The file that the developer's variables lead to."""
+    if named := os.environ.get(program.variable):
+        if not Path(named).is_file():
+            raise Missing([f"{program.variable} names {named}, which is not a file."])
+        return Path(named)
+    if folder := os.environ.get("SCALETUNE_PROGRAMS"):
+        candidates = (Path(folder) / program.name, Path(folder) / f"{program.name}.xz")
+        return next(filter(Path.is_file, candidates), None)
+    return None
+
+
+def _built(program: Program) -> Path:
+    return cache() / f"{program.name}-{program.digest}"
 
 
 def _unpacked(program: Program, path: Path, progress: Progress) -> Path:
@@ -116,16 +126,16 @@ def _unpacked(program: Program, path: Path, progress: Progress) -> Path:
     return target
 
 
-def _build(program: Program, target: Path, progress: Progress) -> None:
+def _build(program: Program, progress: Progress) -> None:
     if reason := lacking(program):
         raise Missing([reason])
     progress(
         f"building {program.name} with Go, once: about {program.minutes} minutes on two cores, "
-        f"kept in {target.parent}"
+        f"kept in {cache()}"
     )
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
     flags = " ".join(("-s", "-w", *program.linker_flags))
-    with new_file(target) as output:
+    with new_file(_built(program)) as output:
         done = subprocess.run(
             ["go", "build", "-trimpath", "-ldflags", flags, "-o", output, "."],
             cwd=program.sources,

@@ -28,6 +28,10 @@ class Standing:
         self._cluster: Cluster | None = None
         self.missing: Missing | None = None
 
+    @property
+    def is_given(self) -> bool:
+        return self._given is not None
+
     def prepare(self) -> None:
         """Find or build what takes minutes, before any test's time is counted."""
         try:
