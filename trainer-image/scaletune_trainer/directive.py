@@ -15,8 +15,8 @@ from scaletune_trainer import wire
 class DirectiveFile:
     """The latest directive, and the file it comes from."""
 
-    def __init__(self, path: Path | None, spec: wire.TrialSpec) -> None:
-        self.latest = wire.Directive.initial(spec)
+    def __init__(self, path: Path | None, initial: wire.Directive) -> None:
+        self.latest = initial
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._complained = ""

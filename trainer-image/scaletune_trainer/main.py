@@ -58,7 +58,7 @@ class Attempt:
             clock=DeviceClock(_STARTED, spec.processes),
             signals=signals,
             reader=JournalReader(journal, spec.metric, spec.restore.step if spec.restore else 0),
-            directive=DirectiveFile(environment.directive, spec),
+            directive=DirectiveFile(environment.directive, wire.Directive.initial(spec)),
         )
 
     @property

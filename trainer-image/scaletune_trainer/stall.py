@@ -41,7 +41,7 @@ class StallWatch:
                 news = False  # the volume hangs or has gone: no progress either
             if news:
                 latest = time.monotonic()
-            elif time.monotonic() - latest > self._seconds and self._reader.record.end is None:
+            elif time.monotonic() - latest > self._seconds:
                 self.stalled = True
                 self._end()
                 return
