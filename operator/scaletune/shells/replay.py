@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from scaletune.api.action import Decide
-from scaletune.api.model import Metadata, Model
+from scaletune.api.model import Int, Metadata, Model, Number
 from scaletune.api.study import Budget, Study
 from scaletune.api.trial import TERMINAL, Trial, TrialSpec, TrialState, trial_name
 from scaletune.core.ledger import Ledger
@@ -36,13 +36,13 @@ LineFailure = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted"
 class Line(Model):
     """One line of a ledger: a report, or `created`, `failure` or `left`."""
 
-    at: float
+    at: Number
     """at is when it was seen, in seconds."""
-    trial: Annotated[int, Field(ge=0)]
+    trial: Annotated[Int, Field(ge=0)]
     """trial is the trial's index."""
-    step: Annotated[int, Field(ge=0)] | None = None
+    step: Annotated[Int, Field(ge=0)] | None = None
     """step of the report."""
-    value: float | Literal["NaN", "Infinity", "-Infinity"] | None = None
+    value: Number | Literal["NaN", "Infinity", "-Infinity"] | None = None
     """value of the report."""
     created: Literal[True] | None = None
     """created says that the trial took a place."""
