@@ -10,17 +10,18 @@ CRDS = REPOSITORY / "crds"
 
 
 def apply(connection: Connection, folder: Path = CRDS, seconds_max: float = 30) -> list[str]:
-    """Apply every definition of a folder; the names of what was applied."""
+    """Apply everything in a folder; the names of the definitions in it."""
     files = sorted(folder.glob("*.yaml"))
     if not files:
         return []
     words = [word for file in files for word in ("-f", str(file))]
     # By the server, because kubectl's own way copies the whole definition into an annotation.
     applied = connection.kubectl("apply", "--server-side", "-o", "name", *words).split()
-    connection.kubectl("wait", "--for=condition=Established", *applied)
-    for name in applied:
+    definitions = [name for name in applied if name.startswith("customresourcedefinition")]
+    connection.kubectl("wait", "--for=condition=Established", *definitions)
+    for name in definitions:
         _wait_until_served(connection, name.split("/")[1], seconds_max)
-    return applied
+    return definitions
 
 
 def _wait_until_served(connection: Connection, kind: str, seconds_max: float) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from scaletune.api.model import Model
+from scaletune.api.model import Model, Time
+from scaletune.api.rules import map_by
 
 FINISHED: Final = "Finished"
 READY: Final = "Ready"
@@ -21,10 +22,15 @@ class Condition(Model):
     """reason for it in one CamelCase word."""
     message: Annotated[str, Field(max_length=2048)] = ""
     """message for people: what happened, and what to do next."""
-    last_transition_time: str | None = None
+    last_transition_time: Time | None = None
     """lastTransitionTime is when status last changed."""
     observed_generation: int = 0
     """observedGeneration of the spec that the condition is about."""
+
+
+Conditions = Annotated[
+    tuple[Condition, ...], Field(max_length=16, json_schema_extra=map_by("type"))
+]
 
 
 def condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:

@@ -8,7 +8,7 @@ looser. The three scalar types below are the server's rules, so that `scaletune 
 import math
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 GROUP: Final = "scaletune.dev"
@@ -26,6 +26,7 @@ def _number(value: Any) -> Any:
 
 Int = Annotated[int, BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
+Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 
 
 class Model(BaseModel):

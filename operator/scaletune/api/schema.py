@@ -58,7 +58,7 @@ def schema_of(model: type[BaseModel]) -> Schema:
     fields = schema["properties"]
     fields["status"] = without_defaults(fields["status"])
     fields["spec"].pop("default", None)
-    name = {"type": "string", "description": "name of the resource."}
+    name = {"type": "string", "maxLength": 253, "description": "name of the resource."}
     return {
         "type": "object",
         "description": schema["description"],

@@ -59,7 +59,9 @@ def _convert(schema: Schema, definitions: dict[str, Schema], above: tuple[str, .
     structural = {key: value for key, value in schema.items() if _is_kept(key)}
     if "const" in schema:
         structural["enum"] = [schema["const"]]
-    if structural.get("default", 0) is None:  # absent, which Kubernetes never writes as null
+    if "default" in structural:
+        structural["default"] = _without_nulls(structural["default"])
+    if structural.get("default", 0) is None:
         del structural["default"]
     for name, bounds in _BOUNDS.items():
         if name in schema:
@@ -83,6 +85,13 @@ def _convert(schema: Schema, definitions: dict[str, Schema], above: tuple[str, .
         structural["items"] = _convert(schema["items"], definitions, above)
         structural.setdefault("x-kubernetes-list-type", "atomic")
     return structural
+
+
+def _without_nulls(value: Any) -> Any:
+    """What is absent in Kubernetes is never written as null, in a default neither."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def _is_kept(key: str) -> bool:

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from scaletune.api.conditions import Condition
-from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number
+from scaletune.api.conditions import Conditions
+from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number, Time
 from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
 from scaletune.api.space import Parameter, ScalingRule
@@ -176,10 +176,10 @@ class StudySpec(Model):
 class BestTrial(Model):
     """The best so far: the highest milestone first, then the value, then the lower index."""
 
-    trial: str
+    trial: Annotated[str, Field(max_length=63)]
     """trial is the Trial's name."""
     index: int
-    """index of the trial."""
+    """index is the trial's place in the order of creation."""
     value: float
     """value of the objective at the milestone."""
     milestone: int
@@ -190,23 +190,29 @@ class TrialCounts(Model):
     """How many trials are in each state."""
 
     pending: int = 0
+    """pending trials were created and have not started."""
     running: int = 0
+    """running trials are being trained."""
     paused: int = 0
+    """paused trials wait with a checkpoint, for a promotion or for you."""
     stopped: int = 0
+    """stopped trials were ended for ever by the policy or by you."""
     completed: int = 0
+    """completed trials were trained in full."""
     failed: int = 0
+    """failed trials ended by their own fault."""
 
 
 class StudyStatus(Model):
     """What has become of it so far. Written by Scaletune alone."""
 
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     """conditions tell the story; Finished says that nothing more will happen, and why."""
     observed_generation: int = 0
     """observedGeneration is the spec's generation that this status answers."""
-    started_at: str | None = None
+    started_at: Time | None = None
     """startedAt is when the study was first planned; budget.duration counts from here."""
-    finished_at: str | None = None
+    finished_at: Time | None = None
     """finishedAt is when the study ended."""
     created: int = 0
     """created is the index of the next trial; it only grows, an index is never used twice."""
@@ -221,13 +227,13 @@ class StudyStatus(Model):
     """trials counts the trials by state."""
     running: int = 0
     """running is the number of trials that hold a place."""
-    selector: str = ""
+    selector: Annotated[str, Field(max_length=253)] = ""
     """selector finds the study's pods; it is for the scale subresource."""
-    policy: str = ""
+    policy: Annotated[str, Field(max_length=253)] = ""
     """policy in words, for kubectl get."""
-    progress: str = ""
+    progress: Annotated[str, Field(max_length=253)] = ""
     """progress is trials ended of trials allowed, for kubectl get."""
-    gpu_hours: str = ""
+    gpu_hours: Annotated[str, Field(max_length=253)] = ""
     """gpuHours is device hours used, of the budget, for kubectl get."""
     best: BestTrial | None = None
     """best trial so far."""
@@ -249,4 +255,6 @@ class Study(Model):
     kind: Literal["Study"] = "Study"
     metadata: Metadata
     spec: StudySpec
+    """spec is what you wish."""
     status: StudyStatus = StudyStatus()
+    """status is what has become of it so far. Scaletune alone writes it."""

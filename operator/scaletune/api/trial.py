@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from scaletune.api.conditions import Condition
-from scaletune.api.model import API_VERSION, Metadata, Model
+from scaletune.api.conditions import Conditions
+from scaletune.api.model import API_VERSION, Metadata, Model, Time
 from scaletune.api.rules import immutable, map_by, rules
 
 TrialState = Literal["Pending", "Running", "Paused", "Stopped", "Completed", "Failed"]
@@ -131,7 +131,7 @@ class Milestone(Model):
     evidence: Evidence | None = None
     """evidence of the decision."""
     promotion: Promotion | None = None
-    """promotion, when the trial was later promoted from here."""
+    """promotion is set when the trial was later promoted from here."""
 
 
 class Failure(Model):
@@ -161,7 +161,7 @@ class Attempt(Model):
     """deviceSeconds of this attempt."""
     cause: Annotated[str, Field(max_length=63)] = ""
     """cause of its end; empty while it runs."""
-    started_at: str | None = None
+    started_at: Time | None = None
     """startedAt is when its processes started."""
 
 
@@ -192,7 +192,7 @@ class LastReport(Model):
 class TrialStatus(Model):
     """What was observed, and what was decided on it."""
 
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Conditions = ()
     """conditions tell the story."""
     state: TrialState | None = None
     """state of the trial: Stopped is by the policy's or your will, Failed by its own fault."""
@@ -203,7 +203,7 @@ class TrialStatus(Model):
     ] = ()
     """milestones are the records."""
     failure: Failure | None = None
-    """failure, once the trial has failed."""
+    """failure is set once the trial has failed."""
     attempts: Annotated[
         tuple[Attempt, ...], Field(max_length=8, json_schema_extra=map_by("number"))
     ] = ()
@@ -227,7 +227,9 @@ class Trial(Model):
     kind: Literal["Trial"] = "Trial"
     metadata: Metadata
     spec: TrialSpec = TrialSpec()
+    """spec is what the plan decided that the trial should do."""
     status: TrialStatus = TrialStatus()
+    """status is what was observed of it, and what was decided on that."""
 
     @property
     def index(self) -> int:

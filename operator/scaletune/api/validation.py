@@ -215,6 +215,7 @@ def _message(error: ValidationError) -> str:
         case "minItems":
             return f"should have at least {limit} items"
         case "maxItems" | "maxProperties":
-            return f"Too many: {len(value)}: must have at most {limit} items"
+            items = "item" if limit == 1 else "items"
+            return f"Too many: {len(value)}: must have at most {limit} {items}"
         case _:
             return error.message
