@@ -28,7 +28,7 @@ class Cluster:
         prerequisites.demand()
         self._progress = progress
         self._kubecluster = programs.find(programs.KUBECLUSTER, progress)
-        self._slot = slots.take()
+        self._slot = slots.take(progress)
         self._is_over = False
         atexit.register(self.stop)
         self.site = Site(self._slot.number)

@@ -51,7 +51,7 @@ class ControlPlane:
     def start(self) -> None:
         """Start everything and wait until the API server is ready."""
         addresses = self.site.addresses
-        network.make_bridge(addresses)
+        network.make_switch(addresses)
         network.join(addresses, "control", addresses.control_plane)
         self._start("etcd", self._etcd())
         self._start("kube-apiserver", self._api_server())

@@ -5,9 +5,9 @@ own, names of namespaces and links that carry the number. Inside its own namespa
 use any port, so ports need no thought at all. The control plane has a namespace of its own, apart
 from the nodes, so that a node can be cut off or lost while the API server goes on.
 
-The machine itself is attached to the bridge and has routes to pods and services: a test process
-reaches the API server, a pod's metrics port or a Service as an operator in the cluster would.
-Nothing routes outwards; pods cannot reach the internet.
+The machine itself is plugged into the cluster's switch and has routes to pods and services: a test
+process reaches the API server, a pod's metrics port or a Service as an operator in the cluster
+would. Nothing routes outwards; pods cannot reach the internet.
 """
 
 import ipaddress
@@ -15,6 +15,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.faults import ClusterError
 
@@ -94,31 +95,43 @@ def is_free(addresses: Addresses) -> bool:
     return True
 
 
-def _bridge_name(slot: int) -> str:
-    return f"sct{slot}-bridge"
+def _machine_link(slot: int) -> str:
+    return f"scaletune-{slot}"
 
 
-def make_bridge(addresses: Addresses) -> None:
-    """The switch that everything of the cluster is plugged into, with the machine's own address."""
-    bridge = _bridge_name(addresses.slot)
-    run("ip", "link", "add", bridge, "type", "bridge")
-    run("ip", "address", "add", f"{addresses.machine}/24", "dev", bridge)
-    run("ip", "link", "set", bridge, "up")
+def make_switch(addresses: Addresses) -> None:
+    """A bridge that everything of the cluster is plugged into, and the machine with one cable.
 
-
-def join(addresses: Addresses, member: str, address: str) -> str:
-    """Make a namespace for one member (`control`, `n1`, ...), plug it in, and name it."""
+    It has a namespace of its own, because the machine's firewall also looks at what a bridge of the
+    machine passes on, and drops it where Docker is installed.
+    """
     slot = addresses.slot
-    namespace, outer = namespace_name(slot, member), f"sct{slot}-{member}"
+    switch, link = namespace_name(slot, "switch"), _machine_link(slot)
+    run("ip", "netns", "add", switch)
+    run("ip", "-n", switch, "link", "add", "bridge", "type", "bridge")
+    run("ip", "-n", switch, "link", "set", "bridge", "up")
+    run("ip", "link", "add", link, "type", "veth", "peer", "name", "machine", "netns", switch)
+    run("ip", "-n", switch, "link", "set", "machine", "master", "bridge", "up")
+    run("ip", "address", "add", f"{addresses.machine}/24", "dev", link)
+    run("ip", "link", "set", link, "up")
+
+
+def join(addresses: Addresses, member: str, address: str) -> None:
+    """Make a namespace for one member (`control`, `n1`, ...) and plug it in as its `eth0`.
+
+    The other end of the cable has the member's name in the switch's namespace.
+    """
+    slot = addresses.slot
+    namespace, switch = namespace_name(slot, member), namespace_name(slot, "switch")
     run("ip", "netns", "add", namespace)
-    run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", namespace)
-    run("ip", "link", "set", outer, "master", _bridge_name(slot), "up")
+    cable = ("peer", "name", "eth0", "netns", namespace)
+    run("ip", "-n", switch, "link", "add", member, "type", "veth", *cable)
+    run("ip", "-n", switch, "link", "set", member, "master", "bridge", "up")
     run("ip", "-n", namespace, "link", "set", "lo", "up")
     run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
     run("ip", "-n", namespace, "link", "set", "eth0", "up")
     run("ip", "-n", namespace, "route", "add", "default", "via", addresses.machine)
     run(*entering(namespace), "sysctl", "-qw", "net.ipv4.ip_forward=1")
-    return namespace
 
 
 def add_route(namespace: str | None, destination: str, gateway: str) -> None:
@@ -129,9 +142,13 @@ def add_route(namespace: str | None, destination: str, gateway: str) -> None:
 
 def remove(slot: int) -> None:
     """Take away every namespace and link that carries the slot's number."""
+    # The link first: with its namespace it would go too, but some time later.
+    if any(link["ifname"] == _machine_link(slot) for link in _links()):
+        run("ip", "link", "delete", _machine_link(slot))
     if NAMESPACES.is_dir():
         for path in sorted(NAMESPACES.glob(namespace_name(slot, "*"))):
             run("ip", "netns", "delete", path.name)
-    for link in json.loads(run("ip", "-json", "link", "show")):
-        if link["ifname"] == _bridge_name(slot):
-            run("ip", "link", "delete", link["ifname"])
+
+
+def _links() -> list[dict[str, Any]]:
+    return list(json.loads(run("ip", "-json", "link", "show")))

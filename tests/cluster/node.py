@@ -54,10 +54,14 @@ class Node:
         self._enter_file_system()
         containerd = self._start("containerd", ["containerd", "--config", self._containerd()])
         wait("containerd", self._has_runtime, [containerd], seconds_max=30)
-        self._ctr("--namespace", "k8s.io", "images", "import", str(image))
+        self.load(image)
         self._start("kubelet", self._kubelet())
         self._start("kube-proxy", [self.site.program("kube-proxy"), "--config", self._proxy()])
         wait(f"node {self.name}", self._is_ready, self.daemons, seconds_max=60)
+
+    def load(self, archive: Path) -> None:
+        """Import an image for pods on this node; nothing is ever pulled."""
+        self._ctr("--namespace", "k8s.io", "images", "import", str(archive))
 
     def stop(self) -> None:
         """Let the node die at once, with every pod on it, as in a power cut."""

@@ -26,8 +26,14 @@ PACKAGES = {
 }
 
 
+# Where some of them are, although `su` and ordinary users do not look there.
+SYSTEM = "/usr/sbin:/sbin"
+
+
 def _is_there(sign: str) -> bool:
-    return Path(sign).exists() if sign.startswith("/") else shutil.which(sign) is not None
+    if sign.startswith("/"):
+        return Path(sign).exists()
+    return shutil.which(sign, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM}") is not None
 
 
 def lacking_packages() -> list[str]:
@@ -49,6 +55,8 @@ def lacking() -> list[str]:
             f"Debian packages are missing: {' '.join(packages)}. "
             "Install them as root with `make cluster-tools`."
         )
+    elif shutil.which("runc") is None:
+        reasons.append(f"The system's programs are not found: add {SYSTEM} to PATH.")
     reasons += filter(None, map(programs.lacking, (programs.KUBECLUSTER, programs.COREDNS)))
     return reasons
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import cgroups, network
+from tests.cluster.daemons import Progress
 from tests.cluster.faults import ClusterError
 
 # Short, because the sockets inside must have paths of less than 108 bytes.
@@ -71,7 +72,7 @@ def _lock(number: int) -> int | None:
     return descriptor
 
 
-def take() -> Slot:
+def take(progress: Progress) -> Slot:
     """Take the first free slot and clear away what a crashed run left in any of the free ones."""
     taken: Slot | None = None
     for number in SLOTS:
@@ -83,6 +84,7 @@ def take() -> Slot:
             continue
         if not is_kept(number):
             if is_used:
+                progress(f"clearing away what a run that did not end in order left of {number}")
                 clear(number)
             if taken is None and network.is_free(network.Addresses(number)):
                 folder_of(number).mkdir()

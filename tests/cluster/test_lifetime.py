@@ -38,13 +38,12 @@ def _traces(number: int) -> dict[str, list[str]]:
     routes = network.run("ip", "route", "show").splitlines()
     lines = Path("/proc/self/mounts").read_text().splitlines()
     folder = slots.folder_of(number)
-    tables = Path("/run/netns")
     whole = str(network.Addresses(number).whole.network_address).removesuffix("0.0")
     seen = {
         "processes": [str(pid) for pid in cgroups.processes(name)],
         "groups": [str(r / name) for r in cgroups.hierarchies().values() if (r / name).exists()],
-        "namespaces": [path.name for path in tables.glob(f"{name}-*")],
-        "links": [link["ifname"] for link in links if link["ifname"].startswith(f"sct{number}-")],
+        "namespaces": [path.name for path in network.NAMESPACES.glob(f"{name}-*")],
+        "links": [link["ifname"] for link in links if link["ifname"] == name],
         "routes": [route for route in routes if route.startswith(whole)],
         "mounts": [line for line in lines if f"{folder}/" in line],
         "folders": [str(folder)] if folder.exists() else [],
@@ -119,7 +118,9 @@ def test_what_a_killed_run_left_is_cleared_by_the_next() -> None:
         child.wait()
 
         assert "processes" in _traces(number)
-        slot = slots.take()
+        said: list[str] = []
+        slot = slots.take(said.append)
         slot.clear()
         slot.release()
+        assert said == [f"clearing away what a run that did not end in order left of {number}"]
         assert _traces(number) == {}

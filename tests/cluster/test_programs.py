@@ -22,14 +22,15 @@ func main() { fmt.Println("hello") }
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    # Not by XDG_CACHE_HOME: Go would take its own cache to be empty and compile its library anew.
+    monkeypatch.setattr(programs, "cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(programs, "SOURCES", tmp_path / "go")
     monkeypatch.delenv("SCALETUNE_PROGRAMS", raising=False)
     folder = tmp_path / "go" / PROGRAM.name
     folder.mkdir(parents=True)
     (folder / "main.go").write_text(SOURCE)
     (folder / "go.mod").write_text("module greeting\n\ngo 1.24\n")
-    return tmp_path / "home" / "scaletune"
+    return tmp_path / "cache"
 
 
 def _say_nothing(line: str) -> None:
