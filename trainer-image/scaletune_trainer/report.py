@@ -164,7 +164,7 @@ def _kept(name: str, value: Any) -> Any:
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value)
+        return float(value.detach() if hasattr(value, "detach") else value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"trial.report: {name} must be a number, but is {value!r:.80} ({error})"
