@@ -76,6 +76,18 @@ def begun(trial: Trial, incarnation: str, template_hash: str, at: str) -> Trial:
     return _with(trial, attempts=kept, acknowledged=0)
 
 
+def identified(trial: Trial, incarnation: str) -> Trial:
+    """The trial whose latest attempt lives as this incarnation, where only its start tells which.
+
+    An attempt may have several, one after the other; each counts its own sequence.
+    """
+    attempt = trial.status.attempts[-1]
+    if attempt.incarnation == incarnation:
+        return trial
+    known = attempt.model_copy(update={"incarnation": incarnation})
+    return _with(trial, attempts=(*trial.status.attempts[:-1], known), acknowledged=0)
+
+
 def started(trial: Trial) -> Trial:
     """The trial, running."""
     current = trial.status.state or "Pending"
@@ -129,8 +141,19 @@ def fault_of(trial: Trial, verdict: Verdict) -> Fault | None:
 
 def withdrawn(trial: Trial) -> Trial:
     """The trial without any process, and with an intent that wants none: its state follows."""
-    state = after(trial.spec.state, trial.status.state or "Pending", Event.WITHDRAWN)
+    state = after(trial.spec.state, trial.status.state or "Pending", _without_processes(trial))
     return trial if state == trial.status.state else _with(trial, state=state)
+
+
+def _without_processes(trial: Trial) -> Event:
+    """What it means that there is nothing to run: a node may be lost after the last report."""
+    last = max(trial.status.milestones, key=lambda record: record.at, default=None)
+    if last is not None and last.decision == "Complete":
+        return Event.COMPLETED
+    arrived = last is not None and last.at >= (trial.spec.until or 0)
+    if arrived and trial.spec.state == "Running":
+        return Event.REACHED
+    return Event.WITHDRAWN
 
 
 def is_open(trial: Trial) -> bool:

@@ -1,0 +1,157 @@
+"""Apply: a plan becomes what is stored: decisions in status first, then intents in spec.
+
+Each write carries the resourceVersion of what was planned on. Whoever wrote in between wins: a
+conflict fetches the newer object and ends this pass, and the next one plans again. A crash between
+any two writes is harmless, because the next plan says again what was not carried out. Nothing here
+starts or stops a process: that follows from the stored intent, in `effects`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+
+from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
+from scaletune.api.study import Study, StudyStatus
+from scaletune.api.trial import Trial, trial_name
+from scaletune.core import reasons
+from scaletune.core.starts import decided, with_intent
+from scaletune.shells.kubernetes.client import (
+    STUDY,
+    TRIAL,
+    Client,
+    ConflictError,
+    Json,
+    Kind,
+    MissingError,
+)
+from scaletune.shells.kubernetes.names import STUDY_LABEL
+from scaletune.shells.kubernetes.reconciler import LookAgain
+from scaletune.shells.kubernetes.snapshot import Stores, controller, read_trial
+from scaletune.shells.kubernetes.workload import owned_by
+
+WRITES_AT_ONCE = 16
+SAID = frozenset({"Stop", "Pause", "Complete"})
+"""Decisions whose words become the reason of the trial's state."""
+
+
+class Writer:
+    """Stores Trials and Studies; what the server answers is in the stores at once."""
+
+    def __init__(self, client: Client, stores: Stores) -> None:
+        self._client, self._stores = client, stores
+
+    async def store_status(self, trial: Trial) -> Trial:
+        """Store a Trial's status. Raises LookAgain when the Trial is not what we know."""
+        raw = await self._replace(TRIAL, trial.to_yaml_fields(), "status", self._stores.trials.put)
+        return read_trial(raw)
+
+    async def store_spec(self, trial: Trial) -> Trial:
+        """Store a Trial's intent. Raises LookAgain when the Trial is not what we know."""
+        raw = await self._replace(TRIAL, trial.to_yaml_fields(), "", self._stores.trials.put)
+        return read_trial(raw)
+
+    async def store_study_status(self, study: Study, status: StudyStatus) -> None:
+        """Store a Study's status. Raises LookAgain when the Study is not what we know."""
+        changed = study.model_copy(update={"status": status})
+        await self._replace(STUDY, changed.to_yaml_fields(), "status", self._stores.studies.put)
+
+    async def store_each(
+        self, store: Callable[[Trial], Awaitable[Trial]], trials: Iterable[Trial]
+    ) -> list[Trial]:
+        """Store several; all are tried, then the first failure is raised."""
+        places = asyncio.Semaphore(WRITES_AT_ONCE)
+
+        async def one(trial: Trial) -> Trial:
+            async with places:
+                return await store(trial)
+
+        answers = await asyncio.gather(*map(one, trials), return_exceptions=True)
+        stored = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            stored.append(answer)
+        return stored
+
+    async def create(self, study: Study, action: Create) -> Trial:
+        """Make a Trial. One that is already there is as good, if it is this Study's."""
+        body = new_trial(study, action)
+        try:
+            raw = await self._client.create(TRIAL, body)
+        except ConflictError:
+            metadata = body["metadata"]
+            raw = await self._client.get(TRIAL, metadata["namespace"], metadata["name"])
+            if controller(read_trial(raw)) != study.metadata.uid:
+                raise  # of an older Study of this name, which is still going
+        self._stores.trials.put(raw)
+        return read_trial(raw)
+
+    async def _replace(
+        self, kind: Kind, body: Json, subresource: str, put: Callable[[Json], object]
+    ) -> Json:
+        metadata = body["metadata"]
+        name = f"{kind.name} {metadata['name']}"
+        try:
+            raw = await self._client.replace(kind, body, subresource)
+        except MissingError as error:
+            raise LookAgain(f"{name} is gone") from error
+        except ConflictError as error:
+            with suppress(MissingError):  # then the watch will say so
+                put(await self._client.get(kind, metadata["namespace"], metadata["name"]))
+            raise LookAgain(f"{name} was changed by somebody else") from error
+        put(raw)
+        return raw
+
+
+async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: Writer) -> None:
+    """Store a plan: every decision, and only then the intents that follow from them."""
+    trials = dict(trials)
+    by_trial: dict[int, list[Decide]] = {}
+    for made in plan.decisions:
+        by_trial.setdefault(made.trial, []).append(made)
+    changed = [_with_decisions(study, trials[index], each) for index, each in by_trial.items()]
+    for trial in await writer.store_each(writer.store_status, changed):
+        trials[trial.index] = trial
+    for action in plan.actions:
+        match action:
+            case Create():
+                trial = await writer.create(study, action)
+                trials[trial.index] = trial
+            case Resume(index, until):
+                await writer.store_spec(with_intent(trials[index], until))
+            case Pause(index):
+                await writer.store_spec(_meant(trials[index], "Paused"))
+            case Stop(index):
+                await writer.store_spec(_meant(trials[index], "Stopped"))
+
+
+def _with_decisions(study: Study, trial: Trial, decisions: Iterable[Decide]) -> Trial:
+    for made in decisions:
+        trial = decided(trial, made)
+        if made.decision in SAID:
+            said = {"reason": reasons.explain(study, made)[:1024]}
+            trial = trial.model_copy(update={"status": trial.status.model_copy(update=said)})
+    return trial
+
+
+def _meant(trial: Trial, state: str) -> Trial:
+    spec = trial.spec.model_copy(update={"state": state})
+    return trial.model_copy(update={"spec": spec})
+
+
+def new_trial(study: Study, action: Create) -> Json:
+    """The manifest of a new Trial; its name is a function of the study and the index."""
+    spec = action.spec
+    name = trial_name(study.metadata.name, spec.index)
+    metadata = study.metadata
+    return {
+        "apiVersion": TRIAL.api_version,
+        "kind": TRIAL.name,
+        "metadata": {
+            "name": name,
+            "namespace": metadata.namespace,
+            "labels": {STUDY_LABEL: metadata.name},
+            "ownerReferences": [owned_by(STUDY.api_version, "Study", metadata.name, metadata.uid)],
+        },
+        "spec": spec.to_yaml_fields(),
+    }

@@ -1,0 +1,137 @@
+"""Books: what the pods of a study say, entered in its Trials. Pure; decides nothing.
+
+For each trial with an open attempt: who it is (the pod's uid), whether it started, what it
+reported, what it cost, and how it ended. All of it is one change of the Trial's status, so that the
+last reports of an attempt and its end are stored together or not at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from scaletune.api.trial import Trial
+from scaletune.core import attempts, failures
+from scaletune.core.failures import End, Verdict
+from scaletune.core.ledger import Frame
+from scaletune.core.lifecycle import Event
+from scaletune.core.observe import Fault, Report, observe
+from scaletune.core.reports import Telemetry, reports_of
+from scaletune.shells.kubernetes.reports import device_seconds, end_of, telemetry_of
+from scaletune.shells.kubernetes.snapshot import Snapshot
+
+CHARGE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What is new about one trial."""
+
+    trial: Trial
+    reports: list[Report] = field(default_factory=list)
+    verdict: Verdict | None = None
+    fault: Fault | None = None
+
+
+def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) -> list[Trial]:
+    """The Trials whose status has to be stored, in the order of their index."""
+    pages = {
+        index: _page(snapshot, trial, scraped, now)
+        for index, trial in snapshot.trials.items()
+        if attempts.is_open(trial)
+    }
+    read = {index: page.trial for index, page in pages.items()}
+    reports = [report for page in pages.values() for report in page.reports]
+    faults = [page.fault for page in pages.values() if page.fault is not None]
+    observed = observe(snapshot.study, (snapshot.trials | read).values(), reports, faults)
+    read |= {trial.index: trial for trial in observed}
+    frame = Frame.of(snapshot.study)
+    for index, page in pages.items():
+        if page.verdict is not None:
+            read[index] = _closed(frame, read[index], page.verdict)
+    devices = snapshot.study.spec.template.processes_per_node
+    return [
+        trial
+        for index, trial in sorted(read.items())
+        if _is_worth_storing(snapshot.trials[index], trial, devices)
+    ]
+
+
+def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], now: float) -> _Page:
+    pod = snapshot.pod(trial)
+    if pod is None:
+        end = _vanished(snapshot, trial)
+        return _Page(trial) if end is None else _judged(snapshot, _Page(trial), end)
+    trial = attempts.identified(trial, pod.uid)
+    if pod.has_started and trial.status.state != "Running":
+        trial = attempts.started(trial)
+    devices = snapshot.study.spec.template.processes_per_node
+    trial = attempts.charged(trial, device_seconds(pod, devices, now))
+    reports: list[Report] = []
+    for telemetry in telemetry_of(pod, scraped.get(pod.uid)):
+        trial = attempts.heard(trial, telemetry)
+        reports += reports_of(trial, telemetry)
+    page = _Page(trial, list(_first_told(reports)))
+    return _judged(snapshot, page, end_of(pod)) if pod.is_over else page
+
+
+def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
+    """The end of an attempt that has no pod; None while one is still to come."""
+    if snapshot.has_live_pods(trial):
+        return None
+    job, was_seen = snapshot.job(trial), bool(trial.status.attempts[-1].incarnation)
+    if (job is None and was_seen) or (job is not None and job.is_finished):
+        return End(exit_code=None)
+    return None
+
+
+def _first_told(reports: list[Report]) -> Iterator[Report]:
+    """Of two reports for one step, the one with the lower sequence counts."""
+    first: dict[int, Report] = {}
+    for report in sorted(reports, key=lambda each: each.sequence):
+        first.setdefault(report.step, report)
+    yield from first.values()
+
+
+def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
+    verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
+    return replace(page, verdict=verdict, fault=attempts.fault_of(page.trial, verdict))
+
+
+def _closed(frame: Frame, trial: Trial, verdict: Verdict) -> Trial:
+    """The trial after its attempt's end; the words of its last decision stay when there are no
+    newer ones.
+
+    An attempt that was lost after its trial had reached `until` has nothing left to repeat.
+    """
+    if (
+        verdict.event is Event.LOST
+        and trial.spec.state == "Running"
+        and frame.next_level(trial) is None
+    ):
+        reached = Event.COMPLETED if frame.until(trial) == frame.most else Event.REACHED
+        verdict = replace(verdict, event=reached, reason="")
+    words = verdict.reason or trial.status.reason
+    return attempts.ended(trial, replace(verdict, reason=words))
+
+
+def _is_worth_storing(before: Trial, after: Trial, devices: int) -> bool:
+    """Anything but cost, checkpoint and acknowledged sequence is stored at once; these along with
+    it, or when ten seconds of cost have gathered."""
+    if _apart_from_progress(before) != _apart_from_progress(after):
+        return True
+    cost = after.status.device_seconds - before.status.device_seconds
+    return cost >= CHARGE_SECONDS * devices
+
+
+def _apart_from_progress(trial: Trial) -> Trial:
+    status = trial.status.model_copy(
+        update={
+            "attempts": tuple(
+                each.model_copy(update={"device_seconds": 0.0}) for each in trial.status.attempts
+            ),
+            "device_seconds": 0.0,
+            "checkpoint": None,
+            "acknowledged": 0,
+        }
+    )
+    return trial.model_copy(update={"status": status})

@@ -1,0 +1,209 @@
+"""The API server, as little of it as we need: plain JSON in and out, errors that say what to do.
+
+The official `kubernetes` package does credentials, TLS and connections; its typed models are left
+alone, because they refuse objects of others that are perfectly fine. Nothing is retried here: who
+calls is level-triggered and tries again from a fresh look, which is the only safe way after a 409.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient
+
+from scaletune.api.model import API_VERSION
+
+Json = dict[str, Any]
+
+PAGE: Final = 500
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+WATCH_SECONDS: Final = 290
+# Bookmarks come about every minute: a watch that is silent for longer is dead.
+WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=100)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource, and where it lives."""
+
+    api_version: str
+    name: str
+    plural: str
+
+    def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        """The path of a collection (all namespaces: ""), of an object or of a part of it."""
+        root = (
+            f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        )
+        parts = [root, *(["namespaces", namespace] if namespace else []), self.plural]
+        return "/".join(part for part in (*parts, name, subresource) if part)
+
+
+STUDY: Final = Kind(API_VERSION, "Study", "studies")
+TRIAL: Final = Kind(API_VERSION, "Trial", "trials")
+JOB: Final = Kind("batch/v1", "Job", "jobs")
+POD: Final = Kind("v1", "Pod", "pods")
+SERVICE: Final = Kind("v1", "Service", "services")
+EVENT: Final = Kind("v1", "Event", "events")
+
+
+class ApiError(Exception):
+    """The API server said no, or could not answer."""
+
+    def __init__(self, what: str, status: int, reason: str, message: str) -> None:
+        self.status, self.reason, self.message = status, reason, message
+        super().__init__(f"{what}: {status} {reason}: {message}")
+
+
+class ConflictError(ApiError):
+    """Somebody wrote in between, or the object is already there: look again."""
+
+
+class MissingError(ApiError):
+    """The object is not there."""
+
+
+class RefusedError(ApiError):
+    """The object is not acceptable or not allowed; sending it again changes nothing."""
+
+
+class ExpiredError(ApiError):
+    """What the watch asks for is older than what the server remembers: list again."""
+
+
+_ERRORS: Final = {
+    400: RefusedError,
+    403: RefusedError,
+    404: MissingError,
+    409: ConflictError,
+    410: ExpiredError,
+    422: RefusedError,
+}
+
+
+def error_of(what: str, code: int, body: object) -> ApiError:
+    """The error that a Status object of the API server stands for."""
+    status = body if isinstance(body, dict) else {}
+    kind = _ERRORS.get(code, ApiError)
+    return kind(what, code, str(status.get("reason", "")), str(status.get("message", body)))
+
+
+class Client:
+    """A connection to the API server, as whoever the environment says that we are."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Connect as the pod's service account, or by KUBECONFIG outside a cluster."""
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            await config.load_kube_config()  # type: ignore[no-untyped-call]
+        return cls(ApiClient())
+
+    async def close(self) -> None:
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        return await self._json("GET", kind.path(namespace, name))
+
+    async def create(self, kind: Kind, body: Json) -> Json:
+        return await self._json("POST", kind.path(body["metadata"]["namespace"]), body)
+
+    async def replace(self, kind: Kind, body: Json, subresource: str = "") -> Json:
+        """Write an object (or its status) if it still has the resourceVersion in `body`."""
+        metadata = body["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"], subresource)
+        return await self._json("PUT", path, body)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
+        path, content = kind.path(namespace, name), "application/merge-patch+json"
+        return await self._json("PATCH", path, patch, content=content)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete this very object, and in the background what it owns."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        await self._json("DELETE", kind.path(namespace, name), options)
+
+    async def list(self, kind: Kind, namespace: str, selector: str = "") -> tuple[list[Json], str]:
+        """All objects, and the version that a watch goes on from."""
+        items: list[Json] = []
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._json("GET", kind.path(namespace), query=query)
+            items += page.get("items") or []
+            if not page["metadata"].get("continue"):
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = page["metadata"]["continue"]
+
+    async def watch(
+        self, kind: Kind, namespace: str, version: str, selector: str = ""
+    ) -> AsyncIterator[tuple[str, Json]]:
+        """Changes since a version, until the server ends the watch. Raises ExpiredError."""
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        } | ({"labelSelector": selector} if selector else {})
+        path = kind.path(namespace)
+        async with await self._send("GET", path, query=query, timeout=WATCH_TIMEOUT) as response:
+            if response.status != 200:
+                raise error_of(f"watch {path}", response.status, await _body(response))
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise error_of(f"watch {path}", int(status.get("code", 0)), status)
+                yield event["type"], event["object"]
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+    ) -> Json:
+        async with await self._send(method, path, body, query, content) as response:
+            document = await _body(response)
+            if response.status >= 300:
+                raise error_of(f"{method} {path}", response.status, document)
+            return document if isinstance(document, dict) else {}
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        address = f"{path}?{urlencode(query)}" if query else path
+        request = await self._api.param_serialize(
+            method,
+            address,
+            header_params={"Accept": "application/json", "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._api.call_api(
+            *request, _preload_content=False, _request_timeout=timeout
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+async def _body(response: aiohttp.ClientResponse) -> object:
+    text = await response.text()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text[:500]

@@ -1,0 +1,21 @@
+"""Names on the cluster: labels, annotations, objects. A function of study, trial and attempt each,
+so that creating the same thing twice is a harmless conflict."""
+
+from typing import Final
+
+from scaletune.api.model import GROUP
+
+STUDY_LABEL: Final = f"{GROUP}/study"
+TRIAL_LABEL: Final = f"{GROUP}/trial"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+DIRECTIVE_ANNOTATION: Final = f"{GROUP}/directive"
+
+
+def job_name(trial: str, attempt: int) -> str:
+    """The Job of an attempt; its pods' host names are `<job>-<index>`."""
+    return f"{trial}-a{attempt}"
+
+
+def service_name(study: str) -> str:
+    """The headless Service under which all pods of a study find each other."""
+    return f"scaletune-{study}"

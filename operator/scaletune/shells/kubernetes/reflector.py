@@ -1,0 +1,158 @@
+"""Reflector: a mirror of the API server's objects of one kind, by list and watch.
+
+After a gap (410, a broken connection, a restart) the store is *replaced* by a fresh list, so what
+was deleted meanwhile is gone here too. The server's answers to our own writes enter the store at
+once, and an older version never takes the place of a newer one: nobody plans on data that is older
+than its own writes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from scaletune.shells.kubernetes.client import Client, ExpiredError, Json, Kind
+from scaletune.shells.kubernetes.reconciler import Key, backoff
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+TOMBSTONES_MAX: Final = 10_000
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[T]):
+    key: Key
+    version: int
+    value: T
+
+
+class Store(Generic[T]):
+    """Objects by uid, grouped by the Study that they belong to.
+
+    `read` reduces an object to what we need; what it cannot read is said and left out.
+    """
+
+    def __init__(self, read: Callable[[Json], T], key_of: Callable[[Json], Key | None]) -> None:
+        self._read, self._key_of = read, key_of
+        self._entries: dict[str, _Entry[T]] = {}
+        self._groups: dict[Key, dict[str, _Entry[T]]] = {}
+        self._deleted: dict[str, None] = {}  # uids, oldest first: late answers do not revive them
+
+    def of(self, key: Key) -> list[T]:
+        """All objects of a Study."""
+        return [entry.value for entry in self._groups.get(key, {}).values()]
+
+    def groups(self) -> list[Key]:
+        """The Studies that have objects here."""
+        return list(self._groups)
+
+    def put(self, raw: Json) -> Key | None:
+        """Take an object in, unless a newer version of it is here; whose it is."""
+        uid, version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
+        old, key = self._entries.get(uid), self._key_of(raw)
+        if key is None or uid in self._deleted or (old is not None and old.version >= version):
+            return key
+        try:
+            value = self._read(raw)
+        except ValueError as error:
+            name = raw["metadata"].get("name")
+            log.error("cannot read %s: %s", name, error, extra={"study": key[1]})
+            return key
+        self._forget(uid)
+        entry = _Entry(key, version, value)
+        self._entries[uid] = entry
+        self._groups.setdefault(key, {})[uid] = entry
+        return key
+
+    def remove(self, raw: Json) -> Key | None:
+        """Take an object out for ever; whose it was."""
+        uid = raw["metadata"]["uid"]
+        self._deleted[uid] = None
+        if len(self._deleted) > TOMBSTONES_MAX:
+            del self._deleted[next(iter(self._deleted))]
+        return self._forget(uid)
+
+    def replace(self, raws: Iterable[Json], version: int) -> set[Key]:
+        """Take a full list in: what is not on it and not newer than it is gone. Whose they are."""
+        touched, listed = set(), set()
+        for raw in raws:
+            listed.add(raw["metadata"]["uid"])
+            touched.add(self.put(raw))
+        for uid, entry in list(self._entries.items()):
+            if uid not in listed and entry.version <= version:
+                touched.add(self._forget(uid))
+        return {key for key in touched if key is not None}
+
+    def _forget(self, uid: str) -> Key | None:
+        entry = self._entries.pop(uid, None)
+        if entry is None:
+            return None
+        group = self._groups[entry.key]
+        del group[uid]
+        if not group:
+            del self._groups[entry.key]
+        return entry.key
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which objects are mirrored."""
+
+    kind: Kind
+    namespace: str = ""
+    selector: str = ""
+
+
+class Reflector(Generic[T]):
+    """Keeps a store like the API server, and says whose objects change."""
+
+    def __init__(
+        self,
+        client: Client,
+        source: Source,
+        store: Store[T],
+        changed: Callable[[Key], None],
+    ) -> None:
+        self._client, self._source, self._store, self._changed = client, source, store, changed
+        self.synced = asyncio.Event()
+
+    async def run(self) -> None:
+        """List and watch for ever."""
+        failures = 0
+        while True:
+            try:
+                version = await self._list()
+                failures = 0
+                while True:
+                    version = await self._watch(version)
+                    await asyncio.sleep(0.1)
+            except ExpiredError as error:
+                log.info("%s; listing again", error)
+            except Exception as error:
+                failures += 1
+                log.warning("%s is out of sight: %r", self._source.kind.plural, error)
+                await asyncio.sleep(backoff(failures))
+
+    async def _list(self) -> str:
+        source = self._source
+        items, version = await self._client.list(source.kind, source.namespace, source.selector)
+        for key in self._store.replace(items, int(version)):
+            self._changed(key)
+        self.synced.set()
+        return version
+
+    async def _watch(self, version: str) -> str:
+        source = self._source
+        async for event, raw in self._client.watch(
+            source.kind, source.namespace, version, source.selector
+        ):
+            version = raw["metadata"]["resourceVersion"]
+            if event == "BOOKMARK":
+                continue
+            key = self._store.remove(raw) if event == "DELETED" else self._store.put(raw)
+            if key is not None:
+                self._changed(key)
+        return version

@@ -1,0 +1,54 @@
+"""Reports: what pods say of their trials, as the core takes it. Pure.
+
+A pod speaks by its metrics endpoint while it runs, and by its termination message when it has
+ended. What it says counts only for the incarnation that is its own uid.
+"""
+
+from collections.abc import Iterator
+
+from scaletune.core.failures import End
+from scaletune.core.reports import Telemetry, from_message
+from scaletune.shells.kubernetes.views import Pod
+from scaletune_trainer.wire import TerminationMessage, WireError
+
+OUT_OF_MEMORY = "OOMKilled"
+
+
+def telemetry_of(pod: Pod, scraped: Telemetry | None) -> Iterator[Telemetry]:
+    """Everything heard from a pod, the oldest first."""
+    if scraped is not None and scraped.incarnation == pod.uid:
+        yield scraped
+    message = message_of(pod)
+    if message is not None:
+        yield from_message(pod.uid, message)
+
+
+def message_of(pod: Pod) -> TerminationMessage | None:
+    """The pod's last words, if it could say any."""
+    if pod.ending is None or not pod.ending.message:
+        return None
+    try:
+        return TerminationMessage.from_json(pod.ending.message)
+    except WireError:
+        return None  # the container's last lines: PID 1 did not come to write
+
+
+def end_of(pod: Pod) -> End:
+    """How the attempt of a pod that is over has ended."""
+    if pod.ending is None:
+        return End(exit_code=None, disrupted=pod.is_disrupted)
+    return End(
+        exit_code=pod.ending.exit_code,
+        message=message_of(pod),
+        disrupted=pod.is_disrupted,
+        # The runtime says so of a container that recovered from it, too.
+        out_of_memory=pod.ending.reason == OUT_OF_MEMORY and pod.ending.exit_code != 0,
+    )
+
+
+def device_seconds(pod: Pod, devices: int, now: float) -> float:
+    """Devices times seconds, from scheduled to the trainer's end."""
+    if pod.scheduled is None:
+        return 0.0
+    end = pod.ending.at if pod.ending is not None and pod.ending.at else now
+    return devices * max(0.0, end - pod.scheduled)
