@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tests.cluster import faults, prerequisites, signals, slots
+from tests.cluster import faults, images, prerequisites, programs, signals, slots
 from tests.cluster.cluster import Cluster
 
 application = typer.Typer(
@@ -53,10 +53,12 @@ def down(
 
 @application.command()
 def tools() -> None:
-    """Install the Debian packages that a cluster needs."""
+    """Install the Debian packages that a cluster needs; build its programs and its image."""
     prerequisites.install(_say)
-    for reason in prerequisites.lacking():
-        _say(reason)
+    prerequisites.demand()
+    for program in (programs.KUBECLUSTER, programs.COREDNS):
+        _say(f"{program.name} is {programs.find(program, _say)}")
+    _say(f"the image for pods is {images.archive(_say)}")
 
 
 if __name__ == "__main__":
