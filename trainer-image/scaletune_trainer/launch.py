@@ -9,6 +9,7 @@ killed. Workers are told to leave by SIGTERM and have `shutdown_seconds` to writ
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ import psutil
 from scaletune_trainer import leash
 from scaletune_trainer.environment import Environment
 from scaletune_trainer.signals import AskedToLeave, Signals
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Launch:
         self.processes_here = int(here) if here.isdigit() else self.environment.spec.processes
 
     def run(self) -> Ended:
+        adopt_orphans()
         try:
             if self.environment.launcher == "plain":
                 return self._plain()
@@ -124,6 +128,11 @@ class Launch:
             "--no-python",
             *self._on_leash(),
         ]
+
+
+def adopt_orphans() -> None:
+    """What workers leave behind becomes our child, also when we are not process 1."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def kill_children() -> None:
