@@ -12,9 +12,11 @@ import pytest
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from tests.api import studies
+from scaletune.api.study import Study
+from scaletune.api.validation import parse_study
+from tests.api import changes, studies
 from tests.api.studies import Case, example
-from tests.cluster.connection import Connection
+from tests.cluster.connection import Connection, Refused
 
 Verdict = Callable[[dict[str, Any]], str]
 _WAIT_SECONDS_MAX = 30
@@ -23,7 +25,10 @@ _WAIT_SECONDS_MAX = 30
 @pytest.fixture(scope="session")
 def verdict(control_plane: Connection, crds: list[str]) -> Verdict:
     """What the server says to a Study; nothing when it takes it."""
-    api = client.CustomObjectsApi(config.new_client_from_config(str(control_plane.kubeconfig)))
+    credentials = config.new_client_from_config(  # type: ignore[no-untyped-call]
+        str(control_plane.kubeconfig)
+    )
+    api = client.CustomObjectsApi(credentials)
 
     def ask(document: dict[str, Any]) -> str:
         place = ("scaletune.dev", "v1alpha1", "default", "studies")
@@ -32,7 +37,7 @@ def verdict(control_plane: Connection, crds: list[str]) -> Verdict:
                 *place, document, dry_run="All", field_validation="Strict"
             )
         except ApiException as error:
-            message: str = json.loads(error.body)["message"]
+            message: str = json.loads(error.body or "")["message"]
             return message
         return ""
 
@@ -62,3 +67,116 @@ def test_the_server_takes_a_right_study(case: Case, verdict: Verdict) -> None:
     words = verdict(case.document)
 
     assert (case.path in words and case.message in words) if case.message else not words
+
+
+@pytest.fixture
+def patch(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> Callable[[dict[str, Any]], str]:
+    """Try a change of the example's spec, without keeping it; what kubectl says."""
+    _create(control_plane, namespace, example())
+
+    def change(spec: dict[str, Any]) -> str:
+        words = ["patch", "study", "example", "-n", namespace, "--type=merge", "--dry-run=server"]
+        return control_plane.kubectl(*words, "-p", json.dumps({"spec": spec}))
+
+    return change
+
+
+def _create(control_plane: Connection, namespace: str, study: dict[str, Any]) -> Any:
+    words = ["create", "-n", namespace, "-o", "json", "-f", "-"]
+    return json.loads(control_plane.kubectl(*words, stdin=json.dumps(study)))
+
+
+def test_the_server_keeps_what_a_study_is(patch: Callable[[dict[str, Any]], str]) -> None:
+    for field, change in (*changes.IMMUTABLE.items(), *changes.REMOVED.items()):
+        with pytest.raises(Refused) as refusal:
+            patch(change)
+        assert f"spec.{field}" in refusal.value.words, field
+        assert "after creation; make a new Study" in refusal.value.words, field
+
+
+def test_the_server_lets_people_change_what_a_study_may_use(
+    patch: Callable[[dict[str, Any]], str],
+) -> None:
+    for change in changes.MUTABLE.values():
+        assert "study.scaletune.dev/example patched" in patch(change)
+
+
+def test_the_server_fills_in_what_the_types_fill_in(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> None:
+    [shortest] = [case.document for case in studies.right() if case.name == "the shortest"]
+
+    kept = _create(control_plane, namespace, shortest)
+
+    assert {"seed", "state", "parallelism", "policy", "sampler"} <= kept["spec"].keys()
+    assert Study.model_validate(kept).spec == parse_study(shortest).spec
+    assert "status" not in kept
+
+
+def test_kubectl_scale_changes_parallelism(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> None:
+    _create(control_plane, namespace, example())
+
+    control_plane.kubectl("scale", "study/example", "-n", namespace, "--replicas=16")
+
+    kept = control_plane.get("sty", "example", "-n", namespace)
+    assert kept["spec"]["parallelism"] == 16
+
+
+def test_kubectl_get_shows_how_a_study_stands(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> None:
+    _create(control_plane, namespace, example())
+    best = {"trial": "example-0003", "index": 3, "value": 2.25, "milestone": 5400}
+    status = {"policy": "asha", "progress": "12/200", "gpuHours": "3.5/500", "best": best}
+
+    _set_status(control_plane, namespace, "study/example", status | {"running": 8})
+
+    columns, values, *_ = control_plane.kubectl("get", "sty", "-n", namespace).splitlines()
+    assert " ".join(columns.split()) == "NAME POLICY STATE TRIALS RUNNING BEST GPU-HOURS AGE"
+    assert " ".join(values.split()).startswith("example asha Running 12/200 8 2.25 3.5/500 ")
+
+
+def test_kubectl_get_shows_how_a_trial_stands(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> None:
+    trial = {
+        "apiVersion": "scaletune.dev/v1alpha1",
+        "kind": "Trial",
+        "metadata": {"name": "example-0003"},
+        "spec": {"study": "example", "index": 3, "until": 600},
+    }
+    milestones = [{"at": 200, "value": 3.5}, {"at": 600, "value": 2.25}]
+    _create(control_plane, namespace, trial)
+
+    status = {"state": "Paused", "milestones": milestones}
+    _set_status(control_plane, namespace, "trial/example-0003", status)
+
+    columns, values, *_ = control_plane.kubectl("get", "trl", "-n", namespace).splitlines()
+    assert " ".join(columns.split()) == "NAME STATE UNTIL MILESTONE VALUE AGE"
+    assert " ".join(values.split()).startswith("example-0003 Paused 600 600 2.25 ")
+
+
+def _set_status(
+    control_plane: Connection, namespace: str, name: str, status: dict[str, Any]
+) -> None:
+    change = json.dumps({"status": status})
+    words = ["patch", name, "-n", namespace, "--subresource=status", "--type=merge"]
+    control_plane.kubectl(*words, "-p", change)
+
+
+def test_kubectl_explains_a_field_as_documentation_would(
+    control_plane: Connection, verdict: Verdict
+) -> None:
+    eta = control_plane.kubectl("explain", "study.spec.policy.asha.eta")
+    everything = control_plane.kubectl("explain", "study.spec", "--recursive")
+
+    assert "eta is how hard the selection is" in " ".join(eta.split())
+    assert "FIELD: eta <integer>" in eta
+    for field in ("objectives", "scalingRules", "claimName", "processesPerNode", "reference"):
+        assert f"{field}\t<" in everything
+    assert "-required-" in everything
+    assert "enum: Promote, Stop" in everything

@@ -1,6 +1,6 @@
 """Study: what is searched, by which policy, for how much, and how one trial is started."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
 from scaletune.api.space import Parameter, ScalingRule
 from scaletune.api.study_rules import SPEC_RULES
+
+TRIALS_MAX: Final = 10_000  # that a Study stays cheap with, in etcd and in every plan
 
 Duration = Annotated[
     str,
@@ -59,7 +61,7 @@ class Training(Model):
 class Budget(Model):
     """What the study may spend. Raising it continues a finished study."""
 
-    trials: Annotated[Int, Field(ge=1, le=10_000)] | None = None
+    trials: Annotated[Int, Field(ge=1, le=TRIALS_MAX)] | None = None
     """trials is how many configurations are tried, initial ones included. Restarts after failures
     and resumes do not count."""
     gpu_hours: Annotated[Number, Field(gt=0, le=10_000_000)] | None = None

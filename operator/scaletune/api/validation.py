@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
+from math import prod
 from typing import Any, Final, TypeVar
 
 from jsonschema import Draft4Validator, ValidationError, validators
@@ -22,7 +23,7 @@ from scaletune.api.expressions import Problem, broken_rules, evaluate, stored
 from scaletune.api.model import API_VERSION, Metadata
 from scaletune.api.schema import schema_of
 from scaletune.api.structural import PRESERVE, Schema, structural
-from scaletune.api.study import Study
+from scaletune.api.study import TRIALS_MAX, Study
 from scaletune.api.trial import Trial
 
 M = TypeVar("M", bound=BaseModel)
@@ -51,12 +52,35 @@ def problems(document: Any, old: Any = None) -> list[Problem]:
     found += broken_rules(schema, value, before)
     if document["kind"] == "Study":
         found += _failed(admission.CHECKS, value)
+        found += () if found else _endless_grid(value["spec"])
     return list(dict.fromkeys(found))
 
 
 def problems_on_a_cluster(document: Any) -> list[Problem]:
     """What a cluster would refuse in a Study although `scaletune run` takes it."""
     return list(_failed(admission.CLUSTER_CHECKS, stored(_whole(Study), document)))
+
+
+def _endless_grid(spec: dict[str, Any]) -> Iterator[Problem]:
+    """A grid beyond what a study may hold: a product, which CEL cannot form."""
+    grid = spec["sampler"].get("grid")
+    if grid is None or "trials" in spec["budget"]:
+        return
+    size = prod(_points(parameter, grid["points"]) for parameter in spec["parameters"])
+    if size > TRIALS_MAX:
+        message = (
+            f"{size} combinations are more than the {TRIALS_MAX} trials that a study may have;"
+            " use fewer points, or set budget.trials"
+        )
+        yield Problem("spec.sampler.grid.points", message)
+
+
+def _points(parameter: dict[str, Any], points: int) -> int:
+    """How many values of a parameter the grid tries, at most: some whole numbers may coincide."""
+    [space] = [parameter[kind] for kind in ("float", "int", "choice") if kind in parameter]
+    if "values" in space:
+        return len(space["values"])
+    return points if "float" in parameter else min(points, space["max"] - space["min"] + 1)
 
 
 def _failed(checks: tuple[admission.Check, ...], study: Any) -> Iterator[Problem]:

@@ -1,0 +1,40 @@
+"""Changes to a Study that exists: what may be changed and what not, as merges into its spec."""
+
+from typing import Any, Final
+
+Change = dict[str, Any]
+
+IMMUTABLE: Final[dict[str, Change]] = {
+    "seed": {"seed": 8},
+    "objectives": {"objectives": [{"metric": "val_loss", "goal": "Maximize"}]},
+    "parameters": {
+        "parameters": [
+            {"name": "learning_rate", "float": {"min": 1e-5, "max": 0.2, "scale": "Log"}},
+            {"name": "batch_size", "int": {"min": 16, "max": 512, "scale": "Log"}},
+            {"name": "optimizer", "choice": {"values": ["adamw", "adafactor", "muon"]}},
+        ]
+    },
+    "scalingRules": {
+        "scalingRules": [
+            {"parameter": "learning_rate", "law": "Linear", "with": "batch_size", "reference": 64}
+        ]
+    },
+    "training": {"training": {"max": 10_000}},
+    "policy": {"policy": {"asha": {"mode": "Stop"}}},
+    "sampler": {"sampler": {"random": None, "grid": {}}},
+    "checkpoints": {"checkpoints": {"persistentVolumeClaim": {"claimName": "others"}}},
+}
+# Removing a field, or adding one that was left out, is a change as well.
+REMOVED: Final[dict[str, Change]] = {
+    "policy": {"policy": None},
+    "checkpoints": {"checkpoints": None, "policy": {"asha": {"mode": "Promote"}}},
+}
+MUTABLE: Final[dict[str, Change]] = {
+    "state": {"state": "Paused"},
+    "parallelism": {"parallelism": 16},
+    "budget": {"budget": {"trials": 400, "duration": None}},
+    "retries": {"template": {"retries": 5}},
+    "stallSeconds": {"template": {"stallSeconds": 60}},
+    "pod": {"template": {"pod": {"spec": {"nodeSelector": {"gpu": "h100"}}}}},
+    "initial": {"initial": [{"learning_rate": 0.01}]},
+}
