@@ -35,7 +35,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.queueing.idle_timeout = 0.2
-    settings.watching.server_timeout = 290 + random.uniform(0, 10)
+    settings.watching.server_timeout = random.randint(270, 300)  # the server takes whole seconds
     settings.networking.enforce_retry_after = True
     shell = Shell(await Client.connect(), Settings.of())
     memo[_SHELL] = shell

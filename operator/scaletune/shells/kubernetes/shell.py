@@ -108,13 +108,13 @@ class Shell:
             ledger = Ledger.of(snapshot.study, snapshot.trials.values())
             plan = decide(snapshot.study, ledger, now)
             await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
-            await events.tell(self._client, snapshot.study, snapshot.trials, plan.decisions, now)
             snapshot = self._fresh(key)
         refused = await self._effects.follow(
             snapshot, self._scraper.heard, now, may_start=problem is None
         )
         snapshot = self._fresh(key)
         await self._summarise(snapshot, plan, problem or refused, now)
+        await events.tell(self._client, snapshot.study, snapshot.trials, plan.decisions, now)
         return self._next_look(snapshot, plan, refused, now)
 
     def _snapshot(self, key: Key) -> Snapshot | None:
