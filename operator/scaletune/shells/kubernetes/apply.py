@@ -106,11 +106,15 @@ class Writer:
 async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: Writer) -> None:
     """Store a plan: every decision, and only then the intents that follow from them."""
     trials = dict(trials)
-    by_trial: dict[int, list[Decide]] = {}
+    changed: dict[int, Trial] = {}
     for made in plan.decisions:
-        by_trial.setdefault(made.trial, []).append(made)
-    changed = [_with_decisions(study, trials[index], each) for index, each in by_trial.items()]
-    for trial in await writer.store_each(writer.store_status, changed):
+        trial = changed.get(made.trial, trials[made.trial])
+        changed[made.trial] = _with_decision(study, trial, made)
+    for action in plan.actions:
+        if isinstance(action, Pause | Stop):
+            trial = changed.get(action.trial, trials[action.trial])
+            changed[action.trial] = _with_reason(trial, action.reason)
+    for trial in await writer.store_each(writer.store_status, changed.values()):
         trials[trial.index] = trial
     for action in plan.actions:
         match action:
@@ -125,13 +129,14 @@ async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: 
                 await writer.store_spec(_meant(trials[index], "Stopped"))
 
 
-def _with_decisions(study: Study, trial: Trial, decisions: Iterable[Decide]) -> Trial:
-    for made in decisions:
-        trial = decided(trial, made)
-        if made.decision in SAID:
-            said = {"reason": reasons.explain(study, made)[:1024]}
-            trial = trial.model_copy(update={"status": trial.status.model_copy(update=said)})
-    return trial
+def _with_decision(study: Study, trial: Trial, made: Decide) -> Trial:
+    trial = decided(trial, made)
+    return _with_reason(trial, reasons.explain(study, made)) if made.decision in SAID else trial
+
+
+def _with_reason(trial: Trial, reason: str) -> Trial:
+    status = trial.status.model_copy(update={"reason": reason[:1024]})
+    return trial.model_copy(update={"status": status})
 
 
 def _meant(trial: Trial, state: str) -> Trial:

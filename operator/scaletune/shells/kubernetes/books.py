@@ -5,15 +5,13 @@ reported, what it cost, and how it ended. All of it is one change of the Trial's
 last reports of an attempt and its end are stored together or not at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from scaletune.api.trial import Trial
 from scaletune.core import attempts, failures
 from scaletune.core.failures import End, Verdict
-from scaletune.core.ledger import Frame
-from scaletune.core.lifecycle import Event
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.reports import Telemetry, reports_of
 from scaletune.shells.kubernetes.reports import device_seconds, end_of, telemetry_of
@@ -44,10 +42,9 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
     faults = [page.fault for page in pages.values() if page.fault is not None]
     observed = observe(snapshot.study, (snapshot.trials | read).values(), reports, faults)
     read |= {trial.index: trial for trial in observed}
-    frame = Frame.of(snapshot.study)
     for index, page in pages.items():
         if page.verdict is not None:
-            read[index] = _closed(frame, read[index], page.verdict)
+            read[index] = _closed(read[index], page.verdict)
     devices = snapshot.study.spec.template.processes_per_node
     return [
         trial
@@ -61,6 +58,8 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
     if pod is None:
         end = _vanished(snapshot, trial)
         return _Page(trial) if end is None else _judged(snapshot, _Page(trial), end)
+    if pod.scheduled is None and not pod.is_over:
+        return _Page(trial)  # nobody yet: what never started can go without a trace
     trial = attempts.identified(trial, pod.uid)
     if pod.has_started and trial.status.state != "Running":
         trial = attempts.started(trial)
@@ -70,7 +69,7 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
     for telemetry in telemetry_of(pod, scraped.get(pod.uid)):
         trial = attempts.heard(trial, telemetry)
         reports += reports_of(trial, telemetry)
-    page = _Page(trial, list(_first_told(reports)))
+    page = _Page(trial, reports)
     return _judged(snapshot, page, end_of(pod)) if pod.is_over else page
 
 
@@ -84,32 +83,13 @@ def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
     return None
 
 
-def _first_told(reports: list[Report]) -> Iterator[Report]:
-    """Of two reports for one step, the one with the lower sequence counts."""
-    first: dict[int, Report] = {}
-    for report in sorted(reports, key=lambda each: each.sequence):
-        first.setdefault(report.step, report)
-    yield from first.values()
-
-
 def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
     verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
     return replace(page, verdict=verdict, fault=attempts.fault_of(page.trial, verdict))
 
 
-def _closed(frame: Frame, trial: Trial, verdict: Verdict) -> Trial:
-    """The trial after its attempt's end; the words of its last decision stay when there are no
-    newer ones.
-
-    An attempt that was lost after its trial had reached `until` has nothing left to repeat.
-    """
-    if (
-        verdict.event is Event.LOST
-        and trial.spec.state == "Running"
-        and frame.next_level(trial) is None
-    ):
-        reached = Event.COMPLETED if frame.until(trial) == frame.most else Event.REACHED
-        verdict = replace(verdict, event=reached, reason="")
+def _closed(trial: Trial, verdict: Verdict) -> Trial:
+    """The trial after its attempt's end; without newer words those of its last decision stay."""
     words = verdict.reason or trial.status.reason
     return attempts.ended(trial, replace(verdict, reason=words))
 

@@ -55,9 +55,9 @@ class Effects:
             if attempts.is_open(trial):
                 refused = await self._attend(snapshot, trial, scraped, may_start) or refused
             elif not attempts.should_run(frame, trial):
-                withdrawn = attempts.withdrawn(trial)
-                if withdrawn is not trial:
-                    await self.writer.store_status(withdrawn)
+                rested = attempts.at_rest(frame, trial)
+                if rested is not trial:
+                    await self.writer.store_status(rested)
             elif may_start and not snapshot.has_live_pods(trial):
                 refused = await self._begin(snapshot, trial, now) or refused
         for job in snapshot.jobs.values():

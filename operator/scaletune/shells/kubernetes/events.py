@@ -41,7 +41,7 @@ async def tell(
 def decision_event(trial: Trial, made: Decide, text: str, now: float) -> Json:
     """The Event of a decision on a Trial."""
     metadata = trial.metadata
-    name = f"{metadata.name}.{made.milestone}.{made.decision.lower()}"
+    name = f"{metadata.name}.{metadata.uid[:8]}.{made.milestone}.{made.decision.lower()}"
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.name,
