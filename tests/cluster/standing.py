@@ -4,9 +4,11 @@ It is our own, or, when SCALETUNE_TEST_KUBECONFIG names a kubeconfig, somebody e
 as it is and neither started nor ended.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
 
 from tests.cluster import images, prerequisites, programs
@@ -23,10 +25,15 @@ class Standing:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._folder = tempfile.TemporaryDirectory(prefix="scaletune-kubectl-")
+        self._leftovers = contextlib.ExitStack()
         self._given = os.environ.get(VARIABLE)
         self._cluster: Cluster | None = None
         self.missing: Missing | None = None
+
+    @cached_property
+    def _folder(self) -> Path:
+        temporary = tempfile.TemporaryDirectory(prefix="scaletune-kubectl-")
+        return Path(self._leftovers.enter_context(temporary))
 
     @property
     def is_given(self) -> bool:
@@ -50,8 +57,7 @@ class Standing:
         if self.missing:
             raise self.missing
         if self._given:
-            cache = Path(self._folder.name) / "cache"
-            return Connection(Path(self._given), self._kubectl(), cache)
+            return Connection(Path(self._given), self._kubectl(), self._folder / "cache")
         return self.own().connection
 
     def nodes(self) -> Connection:
@@ -69,7 +75,7 @@ class Standing:
         return self._cluster
 
     def stop(self, is_to_keep_logs: bool) -> None:
-        self._folder.cleanup()
+        self._leftovers.close()
         if self._cluster is None:
             return
         try:
@@ -83,7 +89,7 @@ class Standing:
             raise Missing([f"{VARIABLE} names {self._given}, which is not a file."])
         if installed := shutil.which("kubectl"):
             return Path(installed)
-        link = Path(self._folder.name) / "kubectl"
+        link = self._folder / "kubectl"
         if not link.exists():
             link.symlink_to(programs.find(programs.KUBECLUSTER, self._progress).resolve())
         return link
