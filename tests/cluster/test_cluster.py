@@ -126,6 +126,7 @@ def test_what_a_pod_writes_to_the_checkpoint_volume_is_there_for_the_test(
     assert (checkpoints.folder / "step-1").read_text() == "saved\n"
 
 
+@pytest.mark.slow
 def test_a_job_under_torchrun_completes(
     cluster: Connection, namespace: str, checkpoints: Mount
 ) -> None:
