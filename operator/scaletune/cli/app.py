@@ -61,3 +61,84 @@ def replay(
     from scaletune.cli.decisions import print_replay
 
     print_replay(study, ledger, output)
+
+
+@app.command()
+def validate(
+    file: Annotated[list[str], typer.Argument(metavar="FILE...", help="Studies as YAML.")],
+) -> None:
+    """Say everything that is wrong with Studies, as the API server would."""
+    from scaletune.cli.checking import validate_files
+
+    validate_files(file)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The Study as YAML.")],
+    directory: Annotated[
+        str | None,
+        typer.Option("--directory", "-d", help="Where to keep everything. [default: runs/NAME]"),
+    ] = None,
+    parallelism: Annotated[
+        int | None, typer.Option(help="How many trials at once, instead of spec.parallelism.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Set a field of the spec: --set budget.trials=4 --set training.max=100.",
+        ),
+    ] = None,
+) -> None:
+    """Run a Study on this machine, without a cluster.
+
+    Ctrl-C pauses and keeps everything; the same command goes on from there.
+    """
+    from scaletune.cli.running import run_study
+
+    settings = list(setting or [])
+    if parallelism is not None:
+        settings.append(f"parallelism={parallelism}")
+    raise typer.Exit(run_study(study, directory, settings))
+
+
+DirectoryArgument = Annotated[
+    str | None, typer.Argument(metavar="DIRECTORY", help="Of a run. [default: the latest in runs/]")
+]
+
+
+@app.command()
+def status(directory: DirectoryArgument = None) -> None:
+    """Say how a run stands: the best, the rungs, all trials."""
+    from scaletune.cli.stored import show_status
+
+    show_status(directory)
+
+
+@app.command()
+def explain(
+    subject: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[DIRECTORY] TRIAL|study", help="A trial's name or index, or `study`."
+        ),
+    ],
+) -> None:
+    """Say why each decision was taken: what was compared, and against whom."""
+    from scaletune.cli.stored import show_explanation
+
+    if len(subject) > 2:
+        raise typer.BadParameter("give at most a directory and a trial")
+    show_explanation(subject)
+
+
+@app.command()
+def compare(
+    directory: Annotated[list[str], typer.Argument(metavar="DIRECTORY...", help="Of runs.")],
+) -> None:
+    """Show the best of several runs beside each other."""
+    from scaletune.cli.stored import show_comparison
+
+    show_comparison(directory)

@@ -9,7 +9,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus
 from scaletune.core.failures import Verdict
 from scaletune.core.ledger import Frame
-from scaletune.core.lifecycle import Event, after
+from scaletune.core.lifecycle import Event, after, highest_milestone
 from scaletune.core.observe import Fault
 from scaletune.core.reports import Telemetry
 from scaletune_trainer import wire
@@ -154,6 +154,26 @@ def _without_processes(trial: Trial) -> Event:
     if arrived and trial.spec.state == "Running":
         return Event.REACHED
     return Event.WITHDRAWN
+
+
+def at_rest(frame: Frame, trial: Trial) -> Trial:
+    """The trial without any process: what follows from its intent and its records alone.
+
+    An attempt may be lost after its last report was stored: then nothing is left to do, and the
+    trial has arrived as if it had said so.
+    """
+    state = trial.status.state or "Pending"
+    if trial.status.failure is not None:
+        event = Event.FAILED
+    elif trial.spec.state != "Running":
+        event = Event.WITHDRAWN
+    elif frame.next_level(trial) is None:
+        done = highest_milestone(trial) == frame.most
+        event = Event.COMPLETED if done else Event.REACHED
+    else:
+        return trial
+    settled = after(trial.spec.state, state, event)
+    return trial if settled == state else _with(trial, state=settled)
 
 
 def is_open(trial: Trial) -> bool:

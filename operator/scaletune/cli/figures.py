@@ -1,0 +1,129 @@
+"""Figures about a study, from its stored resources: rungs, the best, what was spent and saved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import linear_regression, median
+
+from scaletune.api.study import Study
+from scaletune.api.trial import Milestone, Trial
+from scaletune.core import budget
+from scaletune.core.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How many trials have come to a milestone, and how many have gone on from there."""
+
+    level: int
+    reached: int
+    failed: int
+    went_on: int
+    best: float | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What can be said about a study at one moment."""
+
+    study: Study
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, study: Study, trials: Mapping[int, Trial]) -> "Figures":
+        """The figures of a snapshot."""
+        return cls(study, Ledger.of(study, trials.values()))
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials in the order of their indexes."""
+        return list(self.ledger.on("trials"))
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The milestones, from the first to the full training."""
+        return [self._rung(level) for level in self.ledger.frame.levels]
+
+    def _rung(self, level: int) -> Rung:
+        keys = [key for key, _ in self.ledger.shelf(("rung", level)).entries()]
+        finite = [key for key in keys if not key[0]]
+        on = sum(_went_on(self.ledger.trial(key[-1]), level) for key in finite)
+        best = self.ledger.frame.sign * finite[0][1] if finite else None
+        return Rung(level, len(keys), len(keys) - len(finite), on, best)
+
+    @property
+    def best(self) -> tuple[Trial, Milestone] | None:
+        """The best trial, and the record that says so."""
+        return self.ledger.best()
+
+    @property
+    def spent_seconds(self) -> float:
+        """Device seconds of all trials."""
+        return budget.spent_seconds(self.study, self.ledger)
+
+    @property
+    def full_seconds(self) -> float | None:
+        """Device seconds that training every created trial in full would take.
+
+        Each trial at its own pace, less what starting took; one that never reported at the
+        median's.
+        """
+        start = self._start_seconds
+        paces = {trial.index: _pace(trial, start) for trial in self.trials if trained(trial)}
+        if not paces:
+            return None
+        usual, most = median(paces.values()), self.ledger.frame.most
+        return sum(
+            max(start + paces.get(trial.index, usual) * most, trial.status.device_seconds)
+            for trial in self.trials
+        )
+
+    @property
+    def _start_seconds(self) -> float:
+        """Device seconds that an attempt takes whatever it trains: a line through the trials."""
+        known = [trial for trial in self.trials if trained(trial)]
+        steps = [trained(trial) / _attempts(trial) for trial in known]
+        seconds = [trial.status.device_seconds / _attempts(trial) for trial in known]
+        if len(set(steps)) < 2:
+            return 0.0
+        return max(0.0, linear_regression(steps, seconds).intercept)
+
+    def seconds_left(self) -> float | None:
+        """A guess at the wall time to the end, from the steps that are expected to be left."""
+        done = sum(trained(trial) for trial in self.trials)
+        total = self.study.spec.budget.trials
+        if not done or total is None or not self.spent_seconds:
+            return None
+        eta = self.study.spec.policy.asha.eta if self.study.spec.policy.asha else 1
+        steps, expected, below = 0, total, 0
+        for rung in self.rungs:
+            steps += max(0, expected - rung.reached) * (rung.level - below)
+            expected, below = max(1, expected // eta), rung.level
+        rate = self.spent_seconds / done / self.study.spec.template.processes_per_node
+        return steps * rate / self.study.spec.parallelism
+
+
+def trained(trial: Trial) -> int:
+    """The highest step that the trial is known to have reached."""
+    last = trial.status.last
+    steps = [record.step for record in trial.status.milestones if record.outcome == "Value"]
+    return max([*steps, last.step if last else 0])
+
+
+def values(trial: Trial) -> dict[str, float | int | str]:
+    """The parameters as the training script sees them."""
+    resolved = {each.name: each.value for each in trial.spec.resolved}
+    return {each.name: each.value for each in trial.spec.parameters} | resolved
+
+
+def _pace(trial: Trial, start: float) -> float:
+    """Device seconds per step, each attempt's start apart."""
+    return max(0.0, trial.status.device_seconds - start * _attempts(trial)) / trained(trial)
+
+
+def _attempts(trial: Trial) -> int:
+    return trial.status.attempts[-1].number if trial.status.attempts else 1
+
+
+def _went_on(trial: Trial, level: int) -> bool:
+    record = next((each for each in trial.status.milestones if each.at == level), None)
+    return record is not None and (record.decision == "Continue" or record.promotion is not None)

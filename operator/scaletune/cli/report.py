@@ -1,0 +1,146 @@
+"""What a person wants to know of a study: while it runs, at its end, and later."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scaletune.api.conditions import FINISHED, condition
+from scaletune.api.study import Study
+from scaletune.api.trial import Milestone, Trial
+from scaletune.cli import words
+from scaletune.cli.figures import Figures, values
+
+
+def rungs(figures: Figures) -> RenderableType:
+    """How far how many trials have come."""
+    spec = figures.study.spec
+    table = _table(spec.training.unit.lower(), "reached", "went on", f"best {_metric(figures)}")
+    for rung in figures.rungs:
+        failed = f" ({rung.failed} failed)" if rung.failed else ""
+        last = rung.level == figures.ledger.frame.most
+        on = "in full" if last and rung.reached > rung.failed else "" if last else str(rung.went_on)
+        table.add_row(str(rung.level), f"{rung.reached}{failed}", on, words.number(rung.best))
+    return table
+
+
+def best(figures: Figures) -> RenderableType:
+    """The best so far with its configuration."""
+    found = figures.best
+    if found is None:
+        return Text("no value yet")
+    trial, record = found
+    value, unit = words.number(record.value), figures.study.spec.training.unit.lower()
+    where = f"{unit} {record.at}"
+    full = ", trained in full" if record.at == figures.ledger.frame.most else ""
+    head = f"{trial.metadata.name}  {_metric(figures)} {value} at {where}{full}"
+    return Group(Text(head, style="bold"), Text("  " + words.parameters(trial)))
+
+
+def spent(figures: Figures) -> str:
+    """The budget used."""
+    spec, ledger = figures.study.spec, figures.ledger
+    created = len(ledger.shelf("trials"))
+    parts = [
+        f"{created} of {spec.budget.trials} trials" if spec.budget.trials else f"{created} trials"
+    ]
+    seconds = f"{words.duration(figures.spent_seconds)} of device time"
+    parts.append(f"{seconds} of {spec.budget.gpu_hours:g} h" if spec.budget.gpu_hours else seconds)
+    if spec.budget.duration:
+        parts.append(f"at most {spec.budget.duration} in all")
+    return " · ".join(parts)
+
+
+def saved(figures: Figures) -> str | None:
+    """What not training everything in full has saved."""
+    full, used = figures.full_seconds, figures.spent_seconds
+    if full is None or not figures.ledger.has_full_training():
+        return None
+    share = f"{1 - used / full:.0%} saved" if used < full else "nothing saved"
+    return (
+        f"{words.duration(used)} of device time; all {len(figures.trials)} trials in full would"
+        f" have taken {words.duration(full)}: {share}"
+    )
+
+
+def ending(study: Study) -> str:
+    """How the study stands, in a sentence."""
+    found = condition(study.status.conditions, FINISHED)
+    if found is None:
+        return "not started"
+    if found.status == "True":
+        return f"finished ({found.reason}): {found.message}"
+    return found.message
+
+
+def summary(figures: Figures, folder: Path) -> RenderableType:
+    """The whole of it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("study", f"{figures.study.metadata.name}: {ending(figures.study)}")
+    table.add_row("best", best(figures))
+    table.add_row("rungs", rungs(figures))
+    table.add_row("budget", spent(figures))
+    if (words_saved := saved(figures)) is not None:
+        table.add_row("compute", words_saved)
+    table.add_row("files", f"{folder}: study.yaml, trials/, ledger.jsonl, attempts/*/*/log.txt,")
+    table.add_row("", f"checkpoints in volume/{figures.study.metadata.uid}/")
+    return table
+
+
+def trials(figures: Figures) -> RenderableType:
+    """All trials, the best first."""
+    unit = figures.study.spec.training.unit.lower()
+    names = [each.name for each in figures.study.spec.parameters]
+    table = _table("trial", "state", unit, _metric(figures), *names)
+    for trial in sorted(figures.trials, key=lambda each: _order(figures, each)):
+        record = _highest(trial)
+        table.add_row(
+            trial.metadata.name,
+            figures.ledger.frame.state(trial),
+            str(record.at) if record else "",
+            words.number(record.value) if record else "",
+            *(words.parameter(value) for value in values(trial).values()),
+        )
+    return table
+
+
+def comparison(runs: Sequence[tuple[str, Figures]]) -> RenderableType:
+    """The best of each run beside each other, trained equally long or not."""
+    metric = _metric(runs[0][1])
+    table = _table("run", "best trial", metric, "trained to", "trials", "device time", "parameters")
+    for directory, figures in runs:
+        found = figures.best
+        name, value, where, what = "-", "-", "-", ""
+        if found is not None:
+            trial, record = found
+            name, value = trial.metadata.name, words.number(record.value)
+            where = f"{figures.study.spec.training.unit.lower()} {record.at}"
+            what = words.parameters(trial)
+        count, time = str(len(figures.trials)), words.duration(figures.spent_seconds)
+        table.add_row(directory, name, value, where, count, time, what)
+    return table
+
+
+def _order(figures: Figures, trial: Trial) -> tuple[int, bool, float, int]:
+    record = _highest(trial)
+    if record is None or record.value is None:
+        return (0, True, 0.0, trial.index)
+    return (-record.at, False, figures.ledger.frame.sign * record.value, trial.index)
+
+
+def _highest(trial: Trial) -> Milestone | None:
+    counted = (each for each in trial.status.milestones if each.decision != "Void")
+    return max(counted, key=lambda record: record.at, default=None)
+
+
+def _metric(figures: Figures) -> str:
+    return figures.study.spec.objectives[0].metric
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table

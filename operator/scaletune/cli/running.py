@@ -1,0 +1,83 @@
+"""`scaletune run`: run a Study on this machine, and say what came of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from scaletune.api.conditions import FINISHED, condition
+from scaletune.api.study import Study
+from scaletune.cli import report
+from scaletune.cli.figures import Figures
+from scaletune.cli.live import Watcher
+from scaletune.cli.refusal import Refusal
+from scaletune.cli.study_file import read_study
+from scaletune.shells.local import machine
+from scaletune.shells.local.folder import Folder, FolderError
+from scaletune.shells.local.run import ChangedError, StuckError, View, Wish, run
+
+INTERRUPTED = 130
+
+
+def run_study(path: str, directory: str | None, settings: Sequence[str]) -> int:
+    """Run it; the exit code."""
+    study = read_study(path, settings)
+    folder = Folder(Path(directory or Path("runs", study.metadata.name)).resolve())
+    console = Console(highlight=False)
+    fresh = not folder.study_file.exists()
+    console.print(_introduction(study, folder, fresh=fresh), soft_wrap=True)
+    try:
+        with Watcher(console, fresh=fresh) as watcher:
+            view = run(Wish(study, Path(path).parent, folder), watcher)
+    except ChangedError as error:
+        raise Refusal(f"{path}: {error}") from None
+    except (FolderError, machine.UnrunnableError) as error:
+        raise Refusal(str(error)) from None
+    except StuckError as error:
+        console.print(str(error))
+        return 1
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        console.print(
+            f"cannot write{place}: {error.strerror}. All that was stored is kept; mend this, and"
+            " the same command goes on",
+            soft_wrap=True,
+        )
+        return 1
+    return _farewell(console, view, folder)
+
+
+def _introduction(study: Study, folder: Folder, *, fresh: bool) -> str:
+    spec = study.spec
+    processes = spec.template.processes_per_node
+    at_once = machine.parallelism(spec.parallelism, processes)
+    bound = ""
+    if at_once < spec.parallelism:
+        each = f"of {processes} processes each, " if processes > 1 else ""
+        bound = (
+            f" (spec.parallelism is {spec.parallelism}: {each}this machine has"
+            f" {machine.cores()} cores)"
+        )
+    goes_on = "" if fresh else ", going on with what is there"
+    return f"{study.metadata.name}: {at_once} at once{bound}, in {folder.root}{goes_on}"
+
+
+def _farewell(console: Console, view: View, folder: Folder) -> int:
+    study = view.shell.study
+    figures = Figures.of(study, view.shell.trials)
+    console.print(report.summary(figures, _short(folder.root)))
+    if view.interrupted:
+        console.print("paused; the same command goes on from here")
+        return INTERRUPTED
+    if not view.shell.finished:
+        console.print("spec.state is Paused: set it to Running, and run the same command again")
+        return 0
+    found = condition(study.status.conditions, FINISHED)
+    failed = figures.best is None or (found is not None and found.reason == "EndedEarly")
+    return 1 if failed else 0
+
+
+def _short(path: Path) -> Path:
+    """Relative where that is shorter."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) and path != here else path

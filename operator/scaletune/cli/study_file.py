@@ -1,0 +1,53 @@
+"""Reads a Study that is to be run: as strict as the API server, in the same words."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from scaletune.api.reader import UnreadableError, read, read_file
+from scaletune.api.study import Study
+from scaletune.api.validation import InvalidError, parse_study
+from scaletune.cli.refusal import Refusal
+
+
+def read_documents(path: str) -> list[dict[str, Any]]:
+    """All resources of a file. Raises Refusal."""
+    try:
+        return read_file(Path(path))
+    except UnreadableError as error:
+        raise Refusal(str(error)) from None
+
+
+def read_study(path: str, settings: Iterable[str] = ()) -> Study:
+    """The Study of a file with some fields set otherwise. Raises Refusal."""
+    studies = [each for each in read_documents(path) if each.get("kind") == "Study"]
+    if len(studies) != 1:
+        raise Refusal(f"{path}: expected one Study, found {len(studies)}")
+    document = studies[0]
+    for setting in settings:
+        _set(document, setting)
+    try:
+        return parse_study(document)
+    except InvalidError as error:
+        raise Refusal(f"{path}: {error}") from None
+
+
+def _set(document: dict[str, Any], setting: str) -> None:
+    """Set one field of the spec: budget.trials=4, policy.asha.mode=Stop, policy=null."""
+    path, equals, text = setting.partition("=")
+    *above, name = path.removeprefix("spec.").split(".")
+    if not equals or not name:
+        raise Refusal(f"--set {setting}: write it as FIELD=VALUE, such as budget.trials=4")
+    fields = document.setdefault("spec", {})
+    for each in above:
+        fields = fields.setdefault(each, {}) if isinstance(fields, dict) else None
+    if not isinstance(fields, dict):
+        raise Refusal(f"--set {setting}: {'.'.join(above)} has no fields")
+    try:
+        value = read(f"value: {text}", f"--set {path}")[0]["value"]
+    except UnreadableError as error:
+        raise Refusal(str(error)) from None
+    if value is None:
+        fields.pop(name, None)
+    else:
+        fields[name] = value

@@ -1,0 +1,33 @@
+"""How numbers and trials are written for people."""
+
+import math
+
+from scaletune.api.trial import Trial
+from scaletune.cli.figures import values
+
+
+def number(value: float | None) -> str:
+    """A value of the objective, or a parameter."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def parameters(trial: Trial) -> str:
+    """The configuration on one line, as the training script sees it."""
+    return "  ".join(f"{name} {parameter(value)}" for name, value in values(trial).items())
+
+
+def parameter(value: float | int | str) -> str:
+    """One parameter's value."""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
