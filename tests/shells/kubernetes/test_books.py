@@ -1,0 +1,175 @@
+"""What pods say is entered in the Trials: once, together with their end, and for the right one."""
+
+import math
+from typing import Any
+
+from scaletune.api.trial import Trial
+from scaletune.core.reports import Telemetry
+from scaletune.shells.kubernetes.books import entered
+from scaletune_trainer.wire import Last, MilestoneReport, Reason, TerminationMessage
+from tests.shells.kubernetes import given
+from tests.shells.kubernetes.given import attempt, ended, raw_job, raw_pod, raw_trial
+
+Json = dict[str, Any]
+SOON = given.NOW - 55.0  # five seconds after the pods were scheduled
+
+
+def _report(milestone: int, value: float, sequence: int = 1) -> MilestoneReport:
+    return MilestoneReport(milestone, milestone, value, sequence, generation=1, device_seconds=2.0)
+
+
+def _heard(uid: str, *reports: MilestoneReport) -> dict[str, Telemetry]:
+    return {uid: Telemetry(uid, step=3, milestones=reports, sequence=1)}
+
+
+def _message(reason: Reason, *reports: MilestoneReport, **more: Any) -> TerminationMessage:
+    return TerminationMessage(reason, step=3, reports=reports, device_seconds=20.0, **more)
+
+
+def _entered(
+    *pods: Json,
+    heard: dict[str, Telemetry] | None = None,
+    now: float = SOON,
+    trials: list[Json] | None = None,
+    jobs: tuple[Json, ...] = (raw_job(),),
+) -> list[Trial]:
+    trials = trials or [raw_trial(attempts=[attempt()])]
+    return entered(given.snapshot(trials=trials, jobs=jobs, pods=pods), heard or {}, now)
+
+
+def test_a_pod_that_runs_gives_the_attempt_its_incarnation() -> None:
+    [trial] = _entered(raw_pod(uid="first"))
+
+    assert trial.status.attempts[-1].incarnation == "first"
+    assert trial.status.state == "Running"
+
+
+def test_a_pod_that_waits_for_a_node_is_nobody_yet() -> None:
+    pending = raw_pod(conditions=[], containerStatuses=[], phase="Pending")
+
+    assert _entered(pending) == []
+
+
+def test_a_report_is_a_record_as_soon_as_it_is_scraped() -> None:
+    [trial] = _entered(raw_pod(uid="a"), heard=_heard("a", _report(3, 0.5)))
+
+    assert [(m.at, m.value, m.number) for m in trial.status.milestones] == [(3, 0.5, 1)]
+
+
+def test_what_another_pod_said_at_the_same_address_is_not_heard() -> None:
+    [trial] = _entered(raw_pod(uid="a"), heard={"a": Telemetry("b", milestones=(_report(3, 0.5),))})
+
+    assert trial.status.milestones == ()
+
+
+def test_a_pod_of_somebody_elses_job_is_not_heard() -> None:
+    foreign = raw_job(owner="uid-of-another-trial")
+
+    assert _entered(raw_pod(), jobs=(foreign,)) == []
+
+
+def test_last_reports_and_end_are_stored_together() -> None:
+    message = _message(Reason.PAUSED, _report(3, 0.5), checkpoint=3, sequence=4)
+
+    [trial] = _entered(raw_pod(uid="a", state=ended(message), phase="Succeeded"))
+
+    assert trial.status.state == "Paused"
+    assert trial.status.attempts[-1].cause == "Paused"
+    assert [m.value for m in trial.status.milestones] == [0.5]
+    assert trial.status.checkpoint is not None
+    assert (trial.status.checkpoint.incarnation, trial.status.checkpoint.step) == ("a", 3)
+
+
+def test_a_report_that_was_scraped_and_comes_again_with_the_message_counts_once() -> None:
+    message = _message(Reason.PAUSED, _report(3, 0.5), last=Last(3, 0.5, 1, 1), sequence=4)
+    pod = raw_pod(uid="a", state=ended(message), phase="Succeeded")
+
+    [trial] = _entered(pod, heard=_heard("a", _report(3, 0.5)))
+
+    assert len(trial.status.milestones) == 1
+
+
+def test_a_trial_is_charged_from_its_scheduling_to_its_trainers_end() -> None:
+    message = _message(Reason.PAUSED, _report(3, 0.5))
+
+    [trial] = _entered(raw_pod(state=ended(message), phase="Succeeded"), now=given.NOW + 900)
+
+    assert trial.status.device_seconds == 30.0
+
+
+def test_cost_alone_is_stored_in_steps_of_ten_seconds() -> None:
+    known = attempt(1, "pod-uid", deviceSeconds=3.0)
+    trials = [raw_trial(attempts=[known], state="Running", deviceSeconds=3.0)]
+
+    assert _entered(raw_pod(), trials=trials, now=SOON) == []
+    [trial] = _entered(raw_pod(), trials=trials, now=SOON + 9)
+    assert trial.status.device_seconds == 14.0
+
+
+def test_a_diverged_trial_has_failed_by_its_own_fault() -> None:
+    message = _message(Reason.DIVERGED, _report(3, math.nan))
+
+    [trial] = _entered(raw_pod(state=ended(message), phase="Succeeded"))
+
+    assert trial.status.state == "Failed"
+    assert trial.status.failure is not None
+    assert trial.status.failure.kind == "Diverged"
+    assert [m.outcome for m in trial.status.milestones] == ["Diverged"]
+
+
+def test_a_container_killed_for_memory_is_out_of_memory_even_without_a_word() -> None:
+    state = ended("", exit_code=137, reason="OOMKilled")
+
+    [trial] = _entered(raw_pod(state=state, phase="Failed"))
+
+    assert trial.status.failure is not None
+    assert trial.status.failure.kind == "OutOfMemory"
+
+
+def test_a_container_that_outlived_a_kill_for_memory_ended_as_it_says() -> None:
+    state = ended(_message(Reason.PAUSED, _report(3, 0.5)), reason="OOMKilled")
+
+    [trial] = _entered(raw_pod(state=state, phase="Succeeded"))
+
+    assert trial.status.state == "Paused"
+
+
+def test_a_disrupted_pod_is_nobodys_fault() -> None:
+    pod = raw_pod(state=ended("", exit_code=137, reason="Error"), phase="Failed")
+    pod["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True"})
+
+    [trial] = _entered(pod)
+
+    assert trial.status.attempts[-1].cause == "Disrupted"
+    assert (trial.status.state, trial.status.crashes) == ("Pending", 0)
+
+
+def test_a_pod_gone_without_a_trace_is_a_crash_to_be_retried() -> None:
+    trials = [raw_trial(attempts=[attempt(1, "gone")], state="Running")]
+
+    [trial] = _entered(trials=trials, jobs=())
+
+    assert (trial.status.state, trial.status.crashes) == ("Pending", 1)
+    assert trial.status.attempts[-1].cause == "Crashed"
+
+
+def test_an_attempt_whose_job_is_still_to_be_made_has_not_ended() -> None:
+    assert _entered(jobs=()) == []
+
+
+def test_records_of_one_look_are_numbered_by_the_trials_indices() -> None:
+    trials = [raw_trial(index, attempts=[attempt()]) for index in (0, 1)]
+    pods = [raw_pod(index, uid=f"pod-{index}") for index in (1, 0)]
+    heard = {f"pod-{i}": _heard(f"pod-{i}", _report(3, 0.1))[f"pod-{i}"] for i in (0, 1)}
+
+    read = _entered(*pods, trials=trials, jobs=(raw_job(0), raw_job(1)), heard=heard)
+
+    assert [(t.index, t.status.milestones[0].number) for t in read] == [(0, 1), (1, 2)]
+
+
+def test_the_last_lines_of_a_container_are_no_message() -> None:
+    lines = "/usr/bin/python3: No module named scaletune_trainer"
+
+    [trial] = _entered(raw_pod(state=ended(lines, exit_code=1), phase="Failed"))
+
+    assert trial.status.attempts[-1].cause == "Crashed"

@@ -1,0 +1,106 @@
+"""The mirror of the API server is never older than what we know, and forgets what is gone."""
+
+from scaletune.shells.kubernetes.client import Json
+from scaletune.shells.kubernetes.reflector import Store
+from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
+from scaletune.shells.kubernetes.views import read_job, study_key
+from tests.shells.kubernetes import given
+from tests.shells.kubernetes.given import KEY, raw_job, raw_pod, raw_study, raw_trial
+
+
+def _store() -> Store[str]:
+    return Store(lambda raw: raw["metadata"]["resourceVersion"], study_key)
+
+
+def _job(version: int, index: int = 0) -> Json:
+    raw = raw_job(index)
+    raw["metadata"]["resourceVersion"] = str(version)
+    return raw
+
+
+def test_an_older_version_does_not_take_the_place_of_a_newer_one() -> None:
+    store = _store()
+
+    store.put(_job(12))
+    store.put(_job(9))
+
+    assert store.of(KEY) == ["12"]
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    store = _store()
+
+    store.put(_job(99))
+    store.put(_job(100))
+
+    assert store.of(KEY) == ["100"]
+
+
+def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
+    store = _store()
+    store.put(_job(5))
+
+    store.remove(_job(6))
+    store.put(_job(7))
+
+    assert store.of(KEY) == []
+
+
+def test_a_new_list_replaces_the_store_so_that_silent_deletions_are_seen() -> None:
+    store = _store()
+    for index in range(3):
+        store.put(_job(5, index))
+
+    touched = store.replace([_job(8, 1)], version=20)
+
+    assert store.of(KEY) == ["8"]
+    assert touched == {KEY}
+
+
+def test_what_we_wrote_after_the_list_was_made_stays() -> None:
+    store = _store()
+    store.put(_job(21, 0))
+
+    store.replace([_job(8, 1)], version=20)
+
+    assert sorted(store.of(KEY)) == ["21", "8"]
+
+
+def test_what_cannot_be_read_is_left_out_and_the_rest_served() -> None:
+    store = Store(read_job, study_key)
+    broken = raw_job(0)
+    del broken["metadata"]["labels"]["scaletune.dev/attempt"]
+
+    store.put(broken)
+    store.put(raw_job(1))
+
+    assert [job.name for job in store.of(KEY)] == ["s-0001-a1"]
+
+
+def test_trials_of_an_older_study_of_the_same_name_are_not_in_the_snapshot() -> None:
+    taken = given.snapshot(trials=[raw_trial(0, owner="uid-of-the-old-one"), raw_trial(1)])
+
+    assert list(taken.trials) == [1]
+
+
+def test_a_study_that_is_being_deleted_is_left_alone() -> None:
+    stores = Stores()
+    raw = raw_study()
+    raw["metadata"]["deletionTimestamp"] = given.SCHEDULED
+    stores.studies.put(raw)
+
+    assert Snapshot.take(stores, KEY) is None
+
+
+def test_a_job_that_only_bears_our_name_is_not_ours() -> None:
+    taken = given.snapshot(trials=[raw_trial()], jobs=(raw_job(owner="somebody"),))
+
+    assert taken.jobs == {}
+
+
+def test_any_pod_that_may_still_run_keeps_the_next_attempt_waiting() -> None:
+    trials = [raw_trial(attempts=[given.attempt(1, "a", cause="Crashed")])]
+    alive, over = raw_pod(), raw_pod(state=given.ended(""), phase="Failed")
+
+    assert given.snapshot(trials=trials, pods=(alive,)).has_live_pods(given.trial())
+    assert not given.snapshot(trials=trials, pods=(over,)).has_live_pods(given.trial())

@@ -1,0 +1,50 @@
+"""What `kubectl get` shows, what stands in the way, and how often it is written."""
+
+from scaletune.api.action import Finish
+from scaletune.api.conditions import FINISHED, READY, condition
+from scaletune.core.ledger import Ledger
+from scaletune.shells.kubernetes import settings, status
+from tests.shells.kubernetes import given
+
+
+def test_a_problem_is_a_condition_with_its_remedy() -> None:
+    study = given.study()
+
+    new = status.study_status(study, Ledger.of(study, []), given.NOW, None, "give a command")
+
+    ready = condition(new.conditions, READY)
+    assert ready is not None
+    assert (ready.status, ready.reason, ready.message) == ("False", "CannotStart", "give a command")
+
+
+def test_a_finished_study_says_why() -> None:
+    study = given.study()
+
+    finish = Finish("Completed", "all is done")
+    new = status.study_status(study, Ledger.of(study, []), given.NOW, finish, None)
+
+    finished = condition(new.conditions, FINISHED)
+    assert finished is not None
+    assert (finished.status, finished.reason) == ("True", "Completed")
+
+
+def test_cost_alone_is_told_apart_from_everything_else() -> None:
+    study = given.study()
+    old = status.study_status(study, Ledger.of(study, []), given.NOW, None, None)
+    dearer = old.model_copy(update={"gpu_hours": "12.00"})
+    further = dearer.model_copy(update={"progress": "1/4"})
+
+    assert not status.differs(old, old)
+    assert status.differs(old, dearer)
+    assert not status.differs_beyond_cost(old, dearer)
+    assert status.differs_beyond_cost(old, further)
+
+
+def test_a_setting_that_is_no_number_is_named() -> None:
+    message = ""
+    try:
+        settings.Settings.of({"SCALETUNE_SCRAPE_SECONDS": "soon"})
+    except ValueError as error:
+        message = str(error)
+
+    assert message == "SCALETUNE_SCRAPE_SECONDS must be a number above 0, but is 'soon'"
