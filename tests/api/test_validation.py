@@ -1,12 +1,16 @@
 """`scaletune validate` says everything that is wrong with a Study, where, and what to do."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from scaletune.api import validation
+from scaletune.api import admission, expressions, validation
 from scaletune.api.expressions import Problem
 from scaletune.api.model import API_VERSION
+from scaletune.api.rules import VALIDATIONS
+from scaletune.api.schema import schema_of
+from scaletune.api.study import Study
 from scaletune.api.validation import InvalidError
 from tests.api import changes, studies
 from tests.api.studies import Case
@@ -26,6 +30,43 @@ def test_a_right_study_is_taken(case: Case) -> None:
     hints = validation.problems_on_a_cluster(case.document)
     assert study.metadata.name == case.document["metadata"]["name"]
     assert [hint.path for hint in hints] == ([case.path] if case.path else [])
+
+
+@pytest.mark.parametrize("case", studies.right(), ids=str)
+def test_every_rule_can_be_asked_of_a_right_study(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that cannot be evaluated is passed over, since it should mean a wrong type."""
+    monkeypatch.setattr(expressions, "RULE_ERRORS", ())
+
+    assert validation.problems(case.document, old=case.document) == []
+
+
+def test_every_rule_is_broken_by_some_wrong_study() -> None:
+    broken = {
+        problem.message
+        for case in studies.wrong()
+        for problem in validation.problems(case.document)
+    }
+    for change in (*changes.IMMUTABLE.values(), *changes.REMOVED.values()):
+        after = validation.problems(studies.example(**change), old=studies.example())
+        broken |= {problem.message for problem in after}
+
+    unbroken = [
+        message for message in _rule_messages() if not any(message in each for each in broken)
+    ]
+    assert unbroken == []
+
+
+def _rule_messages() -> Iterator[str]:
+    parts = [schema_of(Study)]
+    while parts:
+        part = parts.pop()
+        yield from (rule["message"] for rule in part.get(VALIDATIONS, ()))
+        parts += part.get("properties", {}).values()
+        parts += [part["items"]] if "items" in part else []
+    # A message that is computed begins with what is wrong; its fixed part is the remedy.
+    yield from (check.message for check in admission.CHECKS if not check.expression)
 
 
 @pytest.mark.parametrize("field", changes.IMMUTABLE)
@@ -127,6 +168,27 @@ def test_a_trial_is_not_taken_for_a_study() -> None:
     assert validation.parse_trial(trial).index == 0
     with pytest.raises(InvalidError, match='kind: Unsupported value: "Trial"'):
         validation.parse_study(trial)
+
+
+def test_what_a_trial_tries_cannot_be_changed_and_how_far_it_goes_can() -> None:
+    trial: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": "Trial",
+        "metadata": {"name": "example-0003"},
+        "spec": {"study": "example", "index": 3, "parameters": [{"name": "lr", "float": 0.1}]},
+    }
+
+    def after(**change: Any) -> list[str]:
+        new = {**trial, "spec": {**trial["spec"], **change}}
+        return [each.path for each in validation.problems(new, old=trial)]
+
+    assert after(study="other", index=4, parameters=[]) == [
+        "spec.study",
+        "spec.index",
+        "spec.parameters",
+    ]
+    assert after(until=600, state="Paused") == []
+    assert after(parameters=[{"name": "lr", "float": 0.1, "int": 1}])[-1] == "spec.parameters[0]"
 
 
 def test_null_is_absent() -> None:

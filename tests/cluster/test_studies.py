@@ -21,6 +21,18 @@ from tests.cluster.connection import Connection, Refused
 Verdict = Callable[[dict[str, Any]], str]
 _WAIT_SECONDS_MAX = 30
 
+TRIAL = {
+    "apiVersion": "scaletune.dev/v1alpha1",
+    "kind": "Trial",
+    "metadata": {"name": "example-0003"},
+    "spec": {
+        "study": "example",
+        "index": 3,
+        "until": 600,
+        "parameters": [{"name": "lr", "float": 0.1}],
+    },
+}
+
 
 @pytest.fixture(scope="session")
 def verdict(control_plane: Connection, crds: list[str]) -> Verdict:
@@ -130,27 +142,29 @@ def test_kubectl_get_shows_how_a_study_stands(
     control_plane: Connection, verdict: Verdict, namespace: str
 ) -> None:
     _create(control_plane, namespace, example())
-    best = {"trial": "example-0003", "index": 3, "value": 2.25, "milestone": 5400}
-    status = {"policy": "asha", "progress": "12/200", "gpuHours": "3.5/500", "best": best}
+    status = {
+        "conditions": [{"type": "Finished", "status": "False", "reason": "InProgress"}],
+        "policy": "asha",
+        "progress": "12/200",
+        "running": 8,
+        "gpuHours": "3.5/500",
+        "best": {"trial": "example-0003", "index": 3, "value": 2.25, "milestone": 5400},
+    }
 
-    _set_status(control_plane, namespace, "study/example", status | {"running": 8})
+    _set_status(control_plane, namespace, "study/example", status)
 
     columns, values, *_ = control_plane.kubectl("get", "sty", "-n", namespace).splitlines()
-    assert " ".join(columns.split()) == "NAME POLICY STATE TRIALS RUNNING BEST GPU-HOURS AGE"
-    assert " ".join(values.split()).startswith("example asha Running 12/200 8 2.25 3.5/500 ")
+    assert (
+        " ".join(columns.split()) == "NAME POLICY STATE TRIALS RUNNING BEST GPU-HOURS FINISHED AGE"
+    )
+    assert " ".join(values.split()).startswith("example asha Running 12/200 8 2.25 3.5/500 False ")
 
 
 def test_kubectl_get_shows_how_a_trial_stands(
     control_plane: Connection, verdict: Verdict, namespace: str
 ) -> None:
-    trial = {
-        "apiVersion": "scaletune.dev/v1alpha1",
-        "kind": "Trial",
-        "metadata": {"name": "example-0003"},
-        "spec": {"study": "example", "index": 3, "until": 600},
-    }
     milestones = [{"at": 200, "value": 3.5}, {"at": 600, "value": 2.25}]
-    _create(control_plane, namespace, trial)
+    _create(control_plane, namespace, TRIAL)
 
     status = {"state": "Paused", "milestones": milestones}
     _set_status(control_plane, namespace, "trial/example-0003", status)
@@ -158,6 +172,19 @@ def test_kubectl_get_shows_how_a_trial_stands(
     columns, values, *_ = control_plane.kubectl("get", "trl", "-n", namespace).splitlines()
     assert " ".join(columns.split()) == "NAME STATE UNTIL MILESTONE VALUE AGE"
     assert " ".join(values.split()).startswith("example-0003 Paused 600 600 2.25 ")
+
+
+def test_the_server_keeps_what_a_trial_tries_and_not_how_far_it_goes(
+    control_plane: Connection, verdict: Verdict, namespace: str
+) -> None:
+    _create(control_plane, namespace, TRIAL)
+    words = ["patch", "trial", "example-0003", "-n", namespace, "--type=merge", "-p"]
+
+    control_plane.kubectl(*words, json.dumps({"spec": {"until": 1800, "state": "Paused"}}))
+
+    for change in ({"index": 4}, {"seed": 1}, {"parameters": [{"name": "lr", "float": 0.2}]}):
+        with pytest.raises(Refused, match=f"spec.{next(iter(change))}.*cannot change"):
+            control_plane.kubectl(*words, json.dumps({"spec": change}))
 
 
 def _set_status(

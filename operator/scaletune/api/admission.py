@@ -7,6 +7,7 @@ could be down. docs/decisions/0004 tells why it is so.
 The one function beyond the common subset of CEL is Kubernetes' `findAll`; `expressions` knows it.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +44,11 @@ class Check:
     expression: str = ""
 
 
+def _text(text: str) -> str:
+    """A text as CEL writes it."""
+    return json.dumps(text)
+
+
 def _reaches_one(kind: str) -> str:
     """The law of r lifts the Logit parameter p to 1 or above, driven by w of this kind."""
     lifted = "double({0}) / double(r.reference) * double(p.float.max) >= 1.0"
@@ -60,7 +66,7 @@ def _initial(kind: str, cel: str, message: str) -> Check:
         f"variables.initial.filter(c, object.spec.parameters.exists(p, {bad}))"
         f".map(c, object.spec.parameters.filter(p, {bad})[0].name)[0]"
     )
-    return Check("spec.initial", rule, message, f"{culprit} + ': {message}'")
+    return Check("spec.initial", rule, message, f"{culprit} + {_text(f': {message}')}")
 
 
 _NUMBER: Final = "type(<v>) == int || type(<v>) == double"
@@ -88,7 +94,7 @@ CHECKS: Final = (
         for kind in ("float", "int")
     ),
     *(
-        _initial(kind, _AMONG.format(kind), "the value must be one of the parameter values")
+        _initial(kind, _AMONG.format(kind), "the value must be one of the parameter's values")
         for kind in ("float", "int", "choice")
     ),
     Check(
@@ -143,7 +149,7 @@ CLUSTER_CHECKS: Final = (
 def _validation(check: Check) -> dict[str, str]:
     validation = {"expression": check.rule, "message": f"{check.path}: {check.message}"}
     if check.expression:
-        validation["messageExpression"] = f"'{check.path}: ' + {check.expression}"
+        validation["messageExpression"] = f"{_text(f'{check.path}: ')} + {check.expression}"
     return {**validation, "reason": "Invalid"}
 
 

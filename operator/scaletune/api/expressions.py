@@ -16,7 +16,15 @@ import cel
 from scaletune.api.rules import VALIDATIONS
 from scaletune.api.structural import Schema
 
-_RULE_ERRORS = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError)
+# What the CEL library raises at a value of another type than an expression expects.
+RULE_ERRORS: tuple[type[Exception], ...] = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
@@ -94,5 +102,5 @@ def evaluate(expression: str, variables: dict[str, Any], default: Any) -> Any:
     context.add_function("findAll", lambda text, pattern: re.findall(pattern, text))
     try:
         return _program(expression).execute(context)
-    except _RULE_ERRORS:
+    except RULE_ERRORS:
         return default

@@ -27,7 +27,6 @@ def rules(*pairs: tuple[str, str] | Rule, **schema: Any) -> Callable[[M], M]:
         validations = [pair if isinstance(pair, dict) else rule(*pair) for pair in pairs]
         config: dict[str, Any] = model.model_config  # type: ignore[assignment]
         config["json_schema_extra"] = {**schema, **({VALIDATIONS: validations} if pairs else {})}
-        model.model_rebuild(force=True)
         return model
 
     return attach

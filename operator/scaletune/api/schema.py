@@ -33,7 +33,8 @@ _STUDY_COLUMNS: Final = [
     _column("Running", ".status.running", "integer"),
     _column("Best", ".status.best.value", "number"),
     _column("GPU-Hours", ".status.gpuHours"),
-    _column("Finished", '.status.conditions[?(@.type=="Finished")].reason', priority=1),
+    _column("Finished", '.status.conditions[?(@.type=="Finished")].status'),
+    _column("Reason", '.status.conditions[?(@.type=="Finished")].reason', priority=1),
     _AGE,
 ]
 _TRIAL_COLUMNS: Final = [
