@@ -47,7 +47,7 @@ def _target_reached(study: Study, ledger: Ledger) -> Ending | None:
 def _failing_alike(study: Study, ledger: Ledger) -> Ending | None:
     """The first trials to end tell whether the rest is worth starting."""
     enough = max(CONFIGURATION_FAILURES, 2 * study.spec.parallelism)
-    ended = list(islice(ledger.on("terminal"), enough))
+    ended = list(islice(ledger.on("ended"), enough))
     first = ended[:USER_ERRORS]
     if len(first) == USER_ERRORS and all(_kind(trial) == "UserError" for trial in first):
         return Ending(

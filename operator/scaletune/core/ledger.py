@@ -54,13 +54,14 @@ class Frame:
 
     def holds_place(self, trial: Trial) -> bool:
         """Whether the trial takes one of the study's places."""
-        return lifecycle.holds_place(trial, self.state(trial), self.until(trial))
+        has_work = self.next_level(trial) is not None
+        return lifecycle.holds_place(trial, self.state(trial), has_work=has_work)
 
     def rank_key(self, trial: Trial, record: Milestone) -> Key:
         """The place of a record in the order of its rung."""
         if record.outcome != "Value" or record.value is None:
             return (True, 0.0, trial.index)
-        return (False, self.sign * record.value, trial.index)
+        return (False, self.sign * record.value + 0.0, trial.index)  # -0.0 becomes 0.0
 
     def next_level(self, trial: Trial) -> int | None:
         """The next milestone that the trial is to reach, or None."""
@@ -177,8 +178,10 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
     yield ("state", state), (index,), None
     for record in trial.status.milestones:
         yield from _record_facts(frame, trial, record)
+    end = _own_end(trial, state)
+    if end is not None:
+        yield "ended", (end, index), None
     if state in TERMINAL:
-        yield "terminal", (_ended_number(trial), index), None
         return
     if frame.holds_place(trial):
         yield "holders", (index,), None
@@ -213,6 +216,8 @@ def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, A
     record = max(trial.status.milestones, key=lambda each: each.at, default=None)
     if record is None or record.decision != "Pause" or frame.until(trial) != record.at:
         return
+    if record.at >= frame.most:
+        return
     key = frame.rank_key(trial, record)
     if record.promotion is not None:
         yield "owed", (trial.index,), None
@@ -220,8 +225,17 @@ def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, A
         yield ("waiting", record.at), key, None
 
 
-def _ended_number(trial: Trial) -> int:
-    """Orders the ends of trials: the number of the failure, or of the last record."""
+def _own_end(trial: Trial, state: TrialState) -> int | None:
+    """Orders the ends of trials: the number of the failure, or of the record that ended it.
+
+    A decision counts at once, not only when the processes have left, and a trial that was stopped
+    because the study ended or nobody needs it any more counts never: so what comes first stays
+    first, and a study that has ended by its first failures does not go on once the others left.
+    """
     if trial.status.failure is not None:
         return trial.status.failure.number
-    return max((record.number for record in trial.status.milestones), default=0)
+    records = trial.status.milestones
+    ends = [record.number for record in records if record.decision in ("Stop", "Complete")]
+    if not ends and state in ("Completed", "Failed"):
+        return max((record.number for record in records), default=0)
+    return min(ends, default=None)
