@@ -51,11 +51,11 @@ _REASON_OF_CODE: dict[int | None, Reason] = {
 def verdict(trial: Trial, end: End, retries: int) -> Verdict:
     """What the end of the trial's latest attempt means."""
     reason = _reason(end)
+    if reason in _AGREED:  # even when the node went away just after
+        return Verdict(_AGREED[reason], reason)
     if end.disrupted or reason is Reason.TERMINATED:
         cause = "Disrupted" if end.disrupted else "Terminated"
         return Verdict(Event.LOST, cause, crashes=trial.status.crashes)
-    if reason in _AGREED:
-        return Verdict(_AGREED[reason], reason)
     if reason in _FAULTS:
         kind = _FAULTS[reason]
         return Verdict(Event.FAILED, reason, kind, _words(end, reason), trial.status.crashes)

@@ -39,6 +39,7 @@ class Transition(NamedTuple):
 
 
 ANY: tuple[Intent, ...] = ("Running", "Paused", "Stopped")
+_ALIVE: tuple[TrialState, ...] = ("Pending", "Running", "Paused")
 _SHELL = "the shell, from its processes"
 _PLAN = "the shell, from the intent alone"
 
@@ -47,7 +48,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(("Running",), "Paused", Event.STARTED, "Running", _SHELL),
     *(
         transition
-        for state in ("Pending", "Running")  # a short attempt may end before it was seen running
+        for state in _ALIVE  # a short attempt may end before it was seen running
         for transition in (
             Transition(ANY, state, Event.REACHED, "Paused", _SHELL),
             Transition(ANY, state, Event.COMPLETED, "Completed", _SHELL),
@@ -91,9 +92,11 @@ def state(trial: Trial, first: int, most: int) -> TrialState:
     """The trial's state; where the status does not say, what its records tell."""
     if trial.status.state is not None:
         return trial.status.state
+    if trial.status.failure is not None:
+        return "Failed"
     milestones = trial.status.milestones
     if not milestones:
-        return "Failed" if trial.status.failure else "Pending"
+        return "Pending"
     if any(milestone.decision is None for milestone in milestones):
         return "Running"
     if any(milestone.decision == "Complete" for milestone in milestones):
@@ -101,15 +104,15 @@ def state(trial: Trial, first: int, most: int) -> TrialState:
     return "Running" if first == most else "Paused"
 
 
-def holds_place(trial: Trial, state: TrialState, until: int) -> bool:
+def holds_place(trial: Trial, state: TrialState, *, has_work: bool) -> bool:
     """Whether the trial takes one of the study's `parallelism` places.
 
     From its creation or resumption until its status says that it is off: a decision alone frees
-    nothing. A paused trial that has work up to its `until` and is meant to run was resumed, and
-    has only not started yet.
+    nothing. A paused trial that has work (a milestone to reach up to its `until`) and is meant to
+    run was resumed, and has only not started yet.
     """
     if state in TERMINAL:
         return False
     if state == "Paused":
-        return trial.spec.state == "Running" and until > highest_milestone(trial)
+        return trial.spec.state == "Running" and has_work
     return True
