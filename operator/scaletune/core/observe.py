@@ -55,13 +55,15 @@ def observe(
 ) -> list[Trial]:
     """The Trials that change, with their new records; to be stored before `plan` sees them.
 
-    Raises InvalidReports when one attempt reports two values for one trial and step.
+    Raises InvalidReports when one report of a trial and step comes with two values.
     """
     frame, by_index = Frame.of(study), {trial.index: trial for trial in trials}
     arrived: dict[int, list[Report]] = {index: [] for index in sorted(by_index)}
     for report in reports:
         arrived[report.trial].append(report)
-    fault_of = {fault.trial: fault for fault in faults}
+    fault_of: dict[int, Fault] = {}
+    for fault in faults:
+        fault_of.setdefault(fault.trial, fault)  # a trial fails once
     number = max(study.status.highest_number, *(_highest(trial) for trial in by_index.values()), 0)
     changed = []
     for index, each in arrived.items():
@@ -84,7 +86,7 @@ def _in_order(reports: list[Report]) -> list[Report]:
     for report in ordered:
         if not kept or kept[-1].step != report.step:
             kept.append(report)
-        elif kept[-1].attempt == report.attempt and not _same(kept[-1].value, report.value):
+        elif _contradicts(kept[-1], report):
             raise InvalidReports(
                 f"trial {report.trial} reports two values for step {report.step}:"
                 f" {kept[-1].value} and {report.value}"
@@ -92,8 +94,11 @@ def _in_order(reports: list[Report]) -> list[Report]:
     return kept
 
 
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
+def _contradicts(one: Report, other: Report) -> bool:
+    """Whether nothing tells which of two values for one step came first."""
+    if (one.attempt, one.sequence) != (other.attempt, other.sequence):
+        return False
+    return one.value != other.value and not (math.isnan(one.value) and math.isnan(other.value))
 
 
 def _absorb(
@@ -123,7 +128,8 @@ def _absorb(
 def _open_levels(frame: Frame, trial: Trial, made: Sequence[Milestone]) -> list[int]:
     """Milestones up to the trial's `until` that have no record; none once it has failed."""
     records = (*trial.status.milestones, *made)
-    if any(record.outcome != "Value" for record in records):
+    failed = trial.status.failure is not None
+    if failed or any(record.outcome != "Value" for record in records):
         return []
     recorded = {record.at for record in records}
     return [
