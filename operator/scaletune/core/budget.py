@@ -22,8 +22,8 @@ class Purse:
     seconds: float | None
 
     def affords(self, cost: float) -> bool:
-        """Whether a cost fits."""
-        return self.seconds is None or cost <= self.seconds
+        """Whether a cost fits, to the microsecond: sums of floats are not exact."""
+        return self.seconds is None or cost <= self.seconds + 5e-7
 
     def less(self, cost: float) -> "Purse":
         """What remains once a cost is promised."""

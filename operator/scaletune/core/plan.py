@@ -109,8 +109,9 @@ def fill(
     starts, purse = [], budget.purse(study, ledger)
     while (start := following(study, ledger)) is not None:
         places = study.spec.parallelism - len(ledger.shelf("holders"))
-        keeps_place = start.before is not None and ledger.frame.holds_place(start.before)
-        if not purse.affords(start.cost) or (places < 1 and not keeps_place):
+        if start.before is not None and ledger.frame.holds_place(start.before):
+            places += 1  # it keeps its own
+        if places < 1 or not purse.affords(start.cost):
             break
         starts.append(start)
         purse = purse.less(start.cost)
