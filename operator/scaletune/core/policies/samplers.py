@@ -54,11 +54,17 @@ def draw(seed: int, index: int, parameter: Parameter) -> Value:
 def at_fraction(scale: str, low: float, high: float, u: float) -> float:
     """The value at fraction u of a range, measured on a scale."""
     if scale == "Log":
-        return float(low * (high / low) ** u)
+        if math.isfinite(high / low):
+            return float(low * (high / low) ** u)
+        return math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
     if scale == "Logit":
         low, high = (math.log(x / (1 - x)) for x in (low, high))
-        return 1 / (1 + math.exp(-(low + u * (high - low))))
-    return low + u * (high - low)
+        logit = low + u * (high - low)
+        # exp overflows below -709, where the fraction is its own odds.
+        return 1 / (1 + math.exp(-logit)) if logit > -700 else math.exp(logit)
+    if math.isfinite(high - low):
+        return low + u * (high - low)
+    return low * (1 - u) + high * u
 
 
 def grid_size(spec: StudySpec) -> int | None:
