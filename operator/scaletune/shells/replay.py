@@ -22,11 +22,13 @@ from scaletune.api.action import Decide
 from scaletune.api.model import Int, Metadata, Model, Number
 from scaletune.api.study import Budget, Study
 from scaletune.api.trial import TERMINAL, Trial, TrialSpec, TrialState, trial_name
+from scaletune.core.endings import ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import highest_milestone
 from scaletune.core.observe import Fault, InvalidReports, Report, observe
 from scaletune.core.plan import fill, judge
 from scaletune.core.policies.policy import policy_of
+from scaletune.core.policies.samplers import grid_size
 from scaletune.core.starts import Start, decided, drained, promoted
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -118,14 +120,10 @@ class World:
     """The trials of a replay, as a shell would have them stored."""
 
     def __init__(self, study: Study) -> None:
-        objective = study.spec.objectives[0].model_copy(update={"target": None})
-        update = {
-            "budget": Budget(trials=study.spec.budget.trials),
-            "objectives": (objective,),
-            "state": "Running",
-        }
+        update = {"budget": Budget(trials=study.spec.budget.trials), "state": "Running"}
         self.study = Study(metadata=study.metadata, spec=study.spec.model_copy(update=update))
         self.ledger = Ledger.of(self.study, ())
+        self.most = _trials_at_most(study)
         self.leaving: set[int] = set()
         self.decisions: list[Decide] = []
 
@@ -201,6 +199,8 @@ class World:
             self._put(decided(self.ledger.trial(decision.trial), decision))
             if decision.decision == "Stop":
                 self._stop(decision.trial)
+        if ending(self.study, self.ledger) is not None:
+            return set()
         starts, _ = fill(self.study, self.ledger, self._following)
         for start in starts:
             self._put(start.after)
@@ -213,9 +213,8 @@ class World:
         return {start.action.trial for start in starts}
 
     def _following(self, study: Study, ledger: Ledger) -> Start | None:
-        """Promotions; the drain only when all trials that the budget allows have appeared."""
-        trials = study.spec.budget.trials
-        all_appeared = trials is not None and len(ledger.shelf("trials")) >= trials
+        """Promotions; the drain only when all trials that there will be have appeared."""
+        all_appeared = self.most is not None and len(ledger.shelf("trials")) >= self.most
         return promoted(study, ledger) or (drained(study, ledger) if all_appeared else None)
 
     def _stop(self, index: int) -> None:
@@ -223,6 +222,13 @@ class World:
         spec = trial.spec.model_copy(update={"state": "Stopped"})
         self._put(trial.model_copy(update={"spec": spec}))
         self._settle(index)
+
+
+def _trials_at_most(study: Study) -> int | None:
+    """How many trials there will be: what the budget allows and the sampler gives, if limited."""
+    points = grid_size(study.spec)
+    limits = [study.spec.budget.trials, points and points + len(study.spec.initial)]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _in_state(trial: Trial, state: TrialState) -> Trial:
