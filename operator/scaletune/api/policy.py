@@ -31,7 +31,8 @@ class Policy(Model):
     """Who may train on. At most one; none means that every trial is trained in full."""
 
     asha: Asha | None = None
-    """asha is asynchronous successive halving."""
+    """asha is asynchronous successive halving: many configurations start, and at each rung only the
+    best train on."""
 
 
 class RandomSampler(Model):

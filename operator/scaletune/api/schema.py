@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from scaletune.api import admission, reader
 from scaletune.api.model import GROUP, VERSION
 from scaletune.api.rules import VALIDATIONS
-from scaletune.api.structural import Schema, structural, without_defaults
+from scaletune.api.structural import Schema, structural, with_defaults_told, without_defaults
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 
@@ -59,6 +59,7 @@ def schema_of(model: type[BaseModel]) -> Schema:
     fields = schema["properties"]
     fields["status"] = without_defaults(fields["status"])
     fields["spec"].pop("default", None)
+    fields["spec"] = with_defaults_told(fields["spec"])
     name = {"type": "string", "maxLength": 253, "description": "name of the resource."}
     return {
         "type": "object",

@@ -149,11 +149,11 @@ class Parameter(Model):
     """name is how the training script reads it: trial.parameters["learning_rate"], or
     $(params.learning_rate) in the command line."""
     float_: FloatSpace | None = Field(default=None, alias="float")
-    """float makes this a real parameter."""
+    """float makes this a real parameter: a range on a scale, or a list of values."""
     int_: IntSpace | None = Field(default=None, alias="int")
-    """int makes this a whole-number parameter."""
+    """int makes this a whole-number parameter: a range on a scale, or a list of values."""
     choice: ChoiceSpace | None = None
-    """choice makes this a parameter without an order."""
+    """choice makes this a parameter without an order: one of several names."""
 
     @property
     def space(self) -> FloatSpace | IntSpace | ChoiceSpace:

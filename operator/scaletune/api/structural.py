@@ -52,6 +52,20 @@ def without_defaults(schema: Schema) -> Schema:
     return plain
 
 
+def with_defaults_told(schema: Schema) -> Schema:
+    """The same schema, naming defaults in descriptions, where `kubectl explain` shows them."""
+    told = dict(schema)
+    default = told.get("default")
+    if isinstance(default, int | float | str) and default != "":
+        told["description"] = f"{told['description']} Defaults to {default}."
+    if "properties" in told:
+        fields = told["properties"].items()
+        told["properties"] = {name: with_defaults_told(child) for name, child in fields}
+    if "items" in told:
+        told["items"] = with_defaults_told(told["items"])
+    return told
+
+
 def _convert(schema: Schema, definitions: dict[str, Schema], above: tuple[str, ...]) -> Schema:
     schema = _inlined(schema, definitions, above)
     if reference := schema.pop("__name__", None):

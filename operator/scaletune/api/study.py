@@ -139,7 +139,8 @@ class StudySpec(Model):
             json_schema_extra=_fixed("objectives", **map_by("metric")),
         ),
     ]
-    """objectives are what is optimised; exactly one for now."""
+    """objectives are what is optimised: the metric that decides, and which way is better. Exactly
+    one for now."""
     parameters: Annotated[
         tuple[Parameter, ...],
         Field(
@@ -148,20 +149,22 @@ class StudySpec(Model):
             json_schema_extra=_fixed("parameters", **map_by("name")),
         ),
     ]
-    """parameters are what is searched."""
+    """parameters are what is searched, each of one kind: float, int or choice."""
     scaling_rules: Annotated[
         tuple[ScalingRule, ...],
         Field(max_length=32, json_schema_extra=_fixed("scalingRules", **map_by("parameter"))),
     ] = ()
-    """scalingRules tie one parameter to another by a law."""
+    """scalingRules tie one parameter to another by a law, such as the learning rate to the batch
+    size, so that only their relation is searched."""
     training: Annotated[Training, Field(json_schema_extra=_fixed("training"))]
-    """training says what one full training is."""
+    """training says what one full training is: its length and what that counts."""
     policy: Annotated[Policy, Field(json_schema_extra=_fixed("policy"))] = Policy()
     """policy decides which trials may train on. Left out, every trial is trained in full."""
     sampler: Annotated[Sampler, Field(json_schema_extra=_fixed("sampler"))] = Sampler()
     """sampler decides what is tried next. Left out, random."""
     budget: Budget = Budget()
-    """budget bounds the study."""
+    """budget bounds what the study may spend: trials, gpuHours, duration. It can change at any
+    time; raising it continues a finished study."""
     initial: Annotated[
         tuple[Annotated[dict[str, Any], Field(max_length=64)], ...], Field(max_length=100)
     ] = ()
@@ -172,7 +175,8 @@ class StudySpec(Model):
     )
     """checkpoints is where trials keep theirs; needed on a cluster for asha's mode Promote."""
     template: Template
-    """template says how a trial is started."""
+    """template says how a trial is started: its pod, its processes, and when to try again. A change
+    holds for the attempts that start after it."""
 
 
 class BestTrial(Model):
@@ -257,6 +261,6 @@ class Study(Model):
     kind: Literal["Study"] = "Study"
     metadata: Metadata
     spec: StudySpec
-    """spec is what you wish."""
+    """spec is what you wish: what is searched, by which policy, and for how much."""
     status: StudyStatus = StudyStatus()
     """status is what has become of it so far. Scaletune alone writes it."""

@@ -201,7 +201,8 @@ class TrialStatus(Model):
     milestones: Annotated[
         tuple[Milestone, ...], Field(max_length=64, json_schema_extra=map_by("at"))
     ] = ()
-    """milestones are the records."""
+    """milestones are the trial's records: one for each milestone that it has reached, and what was
+    decided on it."""
     failure: Failure | None = None
     """failure is set once the trial has failed."""
     attempts: Annotated[
