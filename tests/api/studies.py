@@ -3,6 +3,7 @@
 Each is the first right Study with a change, so that a case shows nothing but its point.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from scaletune.api import reader
 
 _FOLDER = Path(__file__).parent
+_ROOT = _FOLDER.parents[1]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,22 @@ def wrong() -> list[Case]:
     """Studies that are refused, each with the field to be named and what is said of it."""
     entries = _entries("wrong.yaml")
     return [_case(entry, path=entry["path"], message=entry["message"]) for entry in entries]
+
+
+def documented() -> list[Case]:
+    """Every Study in the documentation and the examples."""
+    found = []
+    for path in sorted(_ROOT.glob("*.md")) + sorted(_ROOT.glob("docs/**/*.md")):
+        blocks = re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M)
+        found += [(path, block) for block in blocks]
+    for path in sorted(_ROOT.glob("trainer-image/examples/**/*.yaml")):
+        found.append((path, path.read_text(encoding="utf-8")))
+    return [
+        Case(f"{path.relative_to(_ROOT)} {document['metadata']['name']}", document)
+        for path, text in found
+        for document in reader.read(text, str(path))
+        if document.get("kind") == "Study"
+    ]
 
 
 def example(**spec: Any) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def test_a_right_study_is_taken(case: Case) -> None:
     assert [hint.path for hint in hints] == ([case.path] if case.path else [])
 
 
+@pytest.mark.parametrize("case", studies.documented(), ids=str)
+def test_a_study_in_the_documentation_is_right(case: Case) -> None:
+    assert validation.problems(case.document) == []
+
+
 @pytest.mark.parametrize("case", studies.right(), ids=str)
 def test_every_rule_can_be_asked_of_a_right_study(
     case: Case, monkeypatch: pytest.MonkeyPatch

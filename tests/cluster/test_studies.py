@@ -13,7 +13,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from scaletune.api.study import Study
-from scaletune.api.validation import parse_study
+from scaletune.api.validation import parse_study, problems_on_a_cluster
 from tests.api import changes, studies
 from tests.api.studies import Case, example
 from tests.cluster.connection import Connection, Refused
@@ -79,6 +79,15 @@ def test_the_server_takes_a_right_study(case: Case, verdict: Verdict) -> None:
     words = verdict(case.document)
 
     assert (case.path in words and case.message in words) if case.message else not words
+
+
+@pytest.mark.parametrize("case", studies.documented(), ids=str)
+def test_the_server_takes_the_studies_of_the_documentation(case: Case, verdict: Verdict) -> None:
+    words = verdict(case.document)
+
+    # An example for a laptop may lack what only a cluster needs.
+    hints = problems_on_a_cluster(case.document)
+    assert all(str(hint) in words for hint in hints) if hints else not words
 
 
 @pytest.fixture
