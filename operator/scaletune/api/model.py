@@ -36,6 +36,7 @@ class Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
+        allow_inf_nan=False,
         frozen=True,
         use_attribute_docstrings=True,
     )
