@@ -1,0 +1,101 @@
+"""Plain builders for Studies, Trials and records: what a claim does not say is a default."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
+from scaletune.api.model import Metadata
+from scaletune.api.study import Study
+from scaletune.api.trial import Milestone, ParameterValue, Trial, TrialSpec, TrialStatus, trial_name
+
+LEARNING_RATE = {"name": "learning_rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}}
+NOW = 1_700_000_000.0
+
+
+def study(**spec: Any) -> Study:
+    """A Study with ASHA over one parameter, eta 2, levels 1, 2 and 4, unless it says otherwise.
+
+    `mode`, `eta`, `least`, `most`, `goal` and `target` are put where they belong; `status` and
+    `generation` too; all else is a field of spec, in Python's or in YAML's writing.
+    """
+    mode, most = spec.pop("mode", "Promote"), spec.pop("most", 4)
+    asha = {"eta": spec.pop("eta", 2), "min": spec.pop("least", 1), "mode": mode}
+    objective = {"metric": "loss", "goal": spec.pop("goal", "Minimize")}
+    target = spec.pop("target", None)
+    status, generation = spec.pop("status", {}), spec.pop("generation", 1)
+    return Study.model_validate(
+        {
+            "metadata": {"name": "s", "generation": generation},
+            "spec": {
+                "objectives": [objective if target is None else {**objective, "target": target}],
+                "parameters": [LEARNING_RATE],
+                "training": {"unit": "Step", "max": most},
+                "policy": {} if mode == "Full" else {"asha": asha},
+                "budget": {"trials": 8},
+                "parallelism": 2,
+                "template": {"pod": {}},
+                **spec,
+            },
+            "status": status,
+        }
+    )
+
+
+def record(
+    at: int, value: float | None, number: int, decision: Any = None, **more: Any
+) -> Milestone:
+    """A record; without a value its configuration has diverged."""
+    outcome = "Diverged" if value is None else "Value"
+    fields = {"at": at, "step": at, "value": value, "outcome": outcome, "number": number}
+    return Milestone.model_validate({**fields, "decision": decision, **more})
+
+
+def trial(
+    index: int,
+    *records: Milestone,
+    until: int | None = None,
+    intent: str = "Running",
+    **status: Any,
+) -> Trial:
+    """A Trial with these records."""
+    spec = TrialSpec.model_validate(
+        {"study": "s", "index": index, "until": until, "state": intent, "parameters": ()}
+    )
+    found = TrialStatus.model_validate({"milestones": records, **status})
+    return Trial(metadata=Metadata(name=trial_name("s", index)), spec=spec, status=found)
+
+
+def changed(before: Trial, **update: Any) -> Trial:
+    """The Trial with another status."""
+    return before.model_copy(update={"status": before.status.model_copy(update=update)})
+
+
+def intended(before: Trial, **update: Any) -> Trial:
+    """The Trial with another spec."""
+    return before.model_copy(update={"spec": before.spec.model_copy(update=update)})
+
+
+def words(plan: Plan) -> list[tuple[int, int, str]]:
+    """The decisions as (trial, milestone, word)."""
+    return [(made.trial, made.milestone, made.decision) for made in plan.decisions]
+
+
+def acts(plan: Plan) -> list[tuple[str, int | None]]:
+    """The actions as (kind, trial)."""
+    return [(type(each).__name__, getattr(each, "trial", None)) for each in plan.actions]
+
+
+def of_kind(plan: Plan, kind: type[Create | Resume | Pause | Stop]) -> list[int]:
+    """The trials of all actions of a kind."""
+    return [each.trial for each in plan.actions if isinstance(each, kind)]
+
+
+def evidence(made: Decide) -> tuple[int | None, ...]:
+    """n, rank, quota and against."""
+    found = made.evidence
+    return found.n, found.rank, found.quota, found.against
+
+
+def values(parameters: Sequence[ParameterValue]) -> dict[str, Any]:
+    """Parameters as a map."""
+    return {each.name: each.value for each in parameters}
