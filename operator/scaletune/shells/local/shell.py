@@ -73,10 +73,10 @@ class Shell:
 
     @property
     def idle(self) -> bool:
-        """Whether no process lives and none is to be started."""
+        """Whether no process lives, none is to be started, and every intent is carried out."""
         frame = Frame.of(self.study)
         waiting = any(attempts.should_run(frame, trial) for trial in self.trials.values())
-        return not self.lives and not waiting
+        return not self.lives and not waiting and not self._intended
 
     def recover(self) -> None:
         """Finish the turn in which an earlier run was cut short."""
