@@ -57,7 +57,7 @@ def _fields(draw: st.DrawFn, part: Schema) -> Any:
 
 _SPEC = schema_of(Study)["properties"]["spec"]
 _SPECS = _values(_SPEC)
-_CHANGES = st.dictionaries(
+CHANGES = st.dictionaries(
     st.sampled_from(list(_SPEC["properties"])), st.none(), min_size=1, max_size=3
 ).flatmap(
     lambda names: st.fixed_dictionaries(
@@ -73,7 +73,7 @@ def test_any_spec_is_judged(spec: Any) -> None:
     _judge(document)
 
 
-@given(_CHANGES)
+@given(CHANGES)
 def test_any_change_of_a_right_study_is_judged(change: dict[str, Any]) -> None:
     document = studies.example()
     document["spec"] = {**document["spec"], **change}

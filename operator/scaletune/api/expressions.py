@@ -58,8 +58,10 @@ def stored(schema: Schema, value: Any) -> Any:
 
 
 def _stored_fields(schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
-    given = {name: child for name, child in value.items() if child is not None}
     fields = schema["properties"]
+    given = {
+        name: child for name, child in value.items() if child is not None or name not in fields
+    }
     for name, child in fields.items():
         if "default" in child:
             given.setdefault(name, child["default"])
