@@ -175,4 +175,4 @@ def test_importing_the_wire_loads_nothing_heavy() -> None:
         check=True,
     ).stdout.split()
 
-    assert {"torch", "numpy", "prometheus_client", "scaletune_trainer.trial"}.isdisjoint(loaded)
+    assert {"torch", "numpy", "prometheus_client", "scaletune_trainer.training"}.isdisjoint(loaded)

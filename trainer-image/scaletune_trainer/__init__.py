@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scaletune_trainer.trial import Trial, UserError, trial
+    from scaletune_trainer.training import Trial, UserError, trial
 
 __all__ = ["Trial", "UserError", "trial"]
 
@@ -22,4 +22,4 @@ __all__ = ["Trial", "UserError", "trial"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.trial"), name)
+    return getattr(importlib.import_module(f"{__name__}.training"), name)

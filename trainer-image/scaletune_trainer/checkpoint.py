@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ class Checkpoints:
                 tensors.load(folder, self._tracked, self._gang.group)
             self._tracked.load_plain(plain)
             self._restore_random_states(folder, seed, position.step)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
             raise _cannot("read", folder, error) from error
         return position
 

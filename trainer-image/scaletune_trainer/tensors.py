@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,9 @@ class _PlainUnpickler(pickle.Unpickler):
         return found
 
 
-class _PlainReader(FileSystemReader):
+class PlainReader(FileSystemReader):
+    """Reads the index of a checkpoint as plain data."""
+
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         with open(Path(self.path) / ".metadata", "rb") as file:
             metadata = _PlainUnpickler(file).load()
@@ -66,7 +71,9 @@ class _PlainReader(FileSystemReader):
         return metadata
 
 
-class _PlainPlanner(DefaultLoadPlanner):
+class PlainPlanner(DefaultLoadPlanner):
+    """Reads values that are no tensors, e.g. an optimizer's settings, as plain data."""
+
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         plain = torch.load(value, weights_only=True)
         buffer = io.BytesIO()
@@ -81,7 +88,8 @@ def save(folder: Path, tracked: Tracked, group: Any) -> None:
     model_state, optimizer_state = get_state_dict(model, optimizers)
     state: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
     try:
-        save_sharded(state, checkpoint_id=folder, process_group=group, no_dist=group is None)
+        with _knowing_that_one_process_is_meant():
+            save_sharded(state, checkpoint_id=folder, process_group=group, no_dist=group is None)
     except CheckpointException as error:
         raise _explained(error, f"write {folder}") from error
 
@@ -91,14 +99,20 @@ def load(folder: Path, tracked: Tracked, group: Any) -> None:
     model, optimizers = _gathered(tracked)
     model_state, optimizer_state = get_state_dict(model, optimizers)
     state: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
+    reader = PlainReader(folder)
     try:
-        load_sharded(
-            state,
-            storage_reader=_PlainReader(folder),
-            planner=_PlainPlanner(),
-            process_group=group,
-            no_dist=group is None,
-        )
+        reader.read_metadata()  # the library would try other files, and hide the reason
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        raise VolumeError(f"cannot read the checkpoint {folder}: {error}") from error
+    try:
+        with _knowing_that_one_process_is_meant():
+            load_sharded(
+                state,
+                storage_reader=reader,
+                planner=PlainPlanner(),
+                process_group=group,
+                no_dist=group is None,
+            )
     except CheckpointException as error:
         raise _explained(error, f"read {folder}") from error
     set_state_dict(
@@ -107,6 +121,13 @@ def load(folder: Path, tracked: Tracked, group: Any) -> None:
         model_state_dict=state["model"],
         optim_state_dict=state["optimizer"],
     )
+
+
+@contextmanager
+def _knowing_that_one_process_is_meant() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _gathered(tracked: Tracked) -> tuple[torch.nn.Module, list[torch.optim.Optimizer]]:

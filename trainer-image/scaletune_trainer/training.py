@@ -10,6 +10,8 @@
 Every rank runs the same lines; rank 0 talks. `steps()` goes on where the checkpoint left, writes
 checkpoints and ends at the same step on all ranks: at the milestone, on a directive, or on
 SIGTERM. Without Scaletune the same script trains with its defaults and prints its reports.
+
+(Not called trial.py: importing a module of that name would hide the function.)
 """
 
 from __future__ import annotations
