@@ -236,7 +236,7 @@ def test_a_script_with_an_error_ends_the_study_early_and_says_so(
 def test_a_study_that_cannot_start_says_what_to_do_and_starts_nothing(
     cluster: Connection, namespace: str, operator: Operator
 ) -> None:
-    made = studies.study(namespace, "odd", policy=STOP, budget={"trials": 2})
+    made = studies.study(namespace, "odd", budget={"trials": 2})
     made["spec"]["template"]["pod"]["spec"]["containers"][0]["imagePullPolicy"] = "Sometimes"
     cluster.apply(made)
 

@@ -40,10 +40,20 @@ def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
     store = _store()
     store.put(_job(5))
 
+    store.remove(_job(7))
+    store.put(_job(6))
+
+    assert store.of(KEY) == []
+
+
+def test_what_bears_our_label_again_is_mirrored_again() -> None:
+    store = _store()
+    store.put(_job(5))
+
     store.remove(_job(6))
     store.put(_job(7))
 
-    assert store.of(KEY) == []
+    assert store.of(KEY) == ["7"]
 
 
 def test_a_new_list_replaces_the_store_so_that_silent_deletions_are_seen() -> None:

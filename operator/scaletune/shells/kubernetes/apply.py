@@ -9,6 +9,7 @@ starts or stops a process: that follows from the stored intent, in `effects`.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
 from scaletune.api.study import Study, StudyStatus
@@ -26,8 +27,11 @@ from scaletune.shells.kubernetes.client import (
 )
 from scaletune.shells.kubernetes.names import STUDY_LABEL
 from scaletune.shells.kubernetes.reconciler import LookAgain
+from scaletune.shells.kubernetes.reflector import Store
 from scaletune.shells.kubernetes.snapshot import Stores, controller, read_trial
 from scaletune.shells.kubernetes.workload import owned_by
+
+T = TypeVar("T")
 
 WRITES_AT_ONCE = 16
 SAID = frozenset({"Stop", "Pause", "Complete"})
@@ -42,18 +46,30 @@ class Writer:
 
     async def store_status(self, trial: Trial) -> Trial:
         """Store a Trial's status. Raises LookAgain when the Trial is not what we know."""
-        raw = await self._replace(TRIAL, trial.to_yaml_fields(), "status", self._stores.trials.put)
-        return read_trial(raw)
+        body = trial.to_yaml_fields()
+        return read_trial(await self._replace(TRIAL, body, "status", self._stores.trials))
 
     async def store_spec(self, trial: Trial) -> Trial:
         """Store a Trial's intent. Raises LookAgain when the Trial is not what we know."""
-        raw = await self._replace(TRIAL, trial.to_yaml_fields(), "", self._stores.trials.put)
-        return read_trial(raw)
+        body = trial.to_yaml_fields()
+        return read_trial(await self._replace(TRIAL, body, "", self._stores.trials))
 
     async def store_study_status(self, study: Study, status: StudyStatus) -> None:
         """Store a Study's status. Raises LookAgain when the Study is not what we know."""
         changed = study.model_copy(update={"status": status})
-        await self._replace(STUDY, changed.to_yaml_fields(), "status", self._stores.studies.put)
+        await self._replace(STUDY, changed.to_yaml_fields(), "status", self._stores.studies)
+
+    async def look_up(self, study: Study) -> None:
+        """Fetch the Study anew, in case the watch has missed a change or its end."""
+        namespace, name = study.metadata.namespace, study.metadata.name
+        try:
+            raw = await self._client.get(STUDY, namespace, name)
+        except MissingError:
+            self._stores.studies.remove(study.to_yaml_fields())
+        else:
+            if raw["metadata"]["uid"] != study.metadata.uid:
+                self._stores.studies.remove(study.to_yaml_fields())
+            self._stores.studies.put(raw)
 
     async def store_each(
         self, store: Callable[[Trial], Awaitable[Trial]], trials: Iterable[Trial]
@@ -86,20 +102,19 @@ class Writer:
         self._stores.trials.put(raw)
         return read_trial(raw)
 
-    async def _replace(
-        self, kind: Kind, body: Json, subresource: str, put: Callable[[Json], object]
-    ) -> Json:
+    async def _replace(self, kind: Kind, body: Json, subresource: str, store: Store[T]) -> Json:
         metadata = body["metadata"]
         name = f"{kind.name} {metadata['name']}"
         try:
             raw = await self._client.replace(kind, body, subresource)
         except MissingError as error:
+            store.remove(body)
             raise LookAgain(f"{name} is gone") from error
         except ConflictError as error:
-            with suppress(MissingError):  # then the watch will say so
-                put(await self._client.get(kind, metadata["namespace"], metadata["name"]))
+            with suppress(MissingError):  # then the next write says so
+                store.put(await self._client.get(kind, metadata["namespace"], metadata["name"]))
             raise LookAgain(f"{name} was changed by somebody else") from error
-        put(raw)
+        store.put(raw)
         return raw
 
 

@@ -22,7 +22,9 @@ async def tell(
 ) -> None:
     """Say what was decided, as far as anybody listens."""
     for made in decisions:
-        trial = trials[made.trial]
+        trial = trials.get(made.trial)
+        if trial is None:
+            continue  # deleted meanwhile
         text = reasons.explain(study, made)
         log.info(
             "%s: %s",

@@ -39,7 +39,7 @@ class Store(Generic[T]):
         self._read, self._key_of = read, key_of
         self._entries: dict[str, _Entry[T]] = {}
         self._groups: dict[Key, dict[str, _Entry[T]]] = {}
-        self._deleted: dict[str, None] = {}  # uids, oldest first: late answers do not revive them
+        self._deleted: dict[str, int] = {}  # versions by uid, oldest first: no late answer revives
 
     def of(self, key: Key) -> list[T]:
         """All objects of a Study."""
@@ -53,7 +53,8 @@ class Store(Generic[T]):
         """Take an object in, unless a newer version of it is here; whose it is."""
         uid, version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
         old, key = self._entries.get(uid), self._key_of(raw)
-        if key is None or uid in self._deleted or (old is not None and old.version >= version):
+        known = self._deleted.get(uid, 0) if old is None else old.version
+        if key is None or known >= version:
             return key
         try:
             value = self._read(raw)
@@ -68,9 +69,9 @@ class Store(Generic[T]):
         return key
 
     def remove(self, raw: Json) -> Key | None:
-        """Take an object out for ever; whose it was."""
+        """Take an object out; whose it was."""
         uid = raw["metadata"]["uid"]
-        self._deleted[uid] = None
+        self._deleted[uid] = int(raw["metadata"]["resourceVersion"])
         if len(self._deleted) > TOMBSTONES_MAX:
             del self._deleted[next(iter(self._deleted))]
         return self._forget(uid)

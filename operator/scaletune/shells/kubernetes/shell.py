@@ -47,8 +47,11 @@ class Shell:
         self._scraper = Scraper(self._pods, self._trigger)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_synced = False
-        self._written: dict[str, float] = {}  # when a Study's status was last written, by uid
-        self._judged: dict[tuple[str, int], str | None] = {}
+        # By uid of a Study: when its status was written, when it was fetched, and what is wrong
+        # with a generation of its spec. Losing them costs a write, a read, and a moment.
+        self._written: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+        self._judged: dict[str, tuple[int, str | None]] = {}
 
     async def start(self) -> None:
         """Mirror the cluster; nothing is reconciled before all of it was seen once."""
@@ -95,10 +98,11 @@ class Shell:
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass over one Study; returns in how many seconds to look again."""
+        now = time.time()
+        await self._resync(key, now)
         snapshot = self._snapshot(key)
         if snapshot is None:
             return None
-        now = time.time()
         read = entered(snapshot, self._scraper.heard, now)
         if read:
             await self._writer.store_each(self._writer.store_status, read)
@@ -117,6 +121,16 @@ class Shell:
         await events.tell(self._client, snapshot.study, snapshot.trials, plan.decisions, now)
         return self._next_look(snapshot, plan, refused, now)
 
+    async def _resync(self, key: Key, now: float) -> None:
+        """Fetch a Study that the watch has not confirmed for long: a watch can miss a deletion."""
+        study = self._stores.study(key)
+        if study is None:
+            return
+        seen = self._seen.setdefault(study.metadata.uid, now)
+        if now - seen >= self._settings.resync_seconds:
+            await self._writer.look_up(study)
+            self._seen[study.metadata.uid] = now
+
     def _snapshot(self, key: Key) -> Snapshot | None:
         return Snapshot.take(self._stores, key)
 
@@ -129,8 +143,9 @@ class Shell:
 
     def _problem(self, study: Study) -> str | None:
         """Why nothing of this Study can be started; found once for each generation of its spec."""
-        known = (study.metadata.uid, study.metadata.generation)
-        if known not in self._judged:
+        uid, generation = study.metadata.uid, study.metadata.generation
+        known = self._judged.get(uid)
+        if known is None or known[0] != generation:
             document = {
                 "apiVersion": study.api_version,
                 "kind": study.kind,
@@ -139,8 +154,9 @@ class Shell:
             }
             found = validation.problems(document) + validation.problems_on_a_cluster(document)
             words = [str(each) for each in found] or [workload.problem(study) or ""]
-            self._judged[known] = "; ".join(words) or None
-        return self._judged[known]
+            known = generation, "; ".join(words) or None
+            self._judged[uid] = known
+        return known[1]
 
     async def _summarise(
         self, snapshot: Snapshot, plan: Plan, problem: str | None, now: float
