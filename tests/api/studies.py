@@ -54,8 +54,9 @@ def documented() -> list[Case]:
     for path in sorted(_ROOT.glob("*.md")) + sorted(_ROOT.glob("docs/**/*.md")):
         blocks = re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.S | re.M)
         found += [(path, block) for block in blocks]
-    for path in sorted(_ROOT.glob("trainer-image/examples/**/*.yaml")):
-        found.append((path, path.read_text(encoding="utf-8")))
+    for folder in ("docs", "trainer-image/examples"):
+        for path in sorted((_ROOT / folder).glob("**/*.yaml")):
+            found.append((path, path.read_text(encoding="utf-8")))
     return [
         Case(f"{path.relative_to(_ROOT)} {document['metadata']['name']}", document)
         for path, text in found

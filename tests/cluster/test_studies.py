@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from scaletune.api.study import Study
 from scaletune.api.validation import parse_study, problems, problems_on_a_cluster
 from tests.api import changes, studies
+from tests.api.anything import CHANGES
 from tests.api.studies import Case, example
-from tests.api.test_anything import CHANGES
 from tests.cluster.connection import Connection, Refused
 
 Verdict = Callable[[dict[str, Any]], str]
@@ -93,7 +93,6 @@ def test_the_server_takes_the_studies_of_the_documentation(case: Case, verdict: 
 
 
 @given(CHANGES)
-@settings(deadline=None)
 def test_the_server_and_validate_agree_on_any_change(
     verdict: Verdict, change: dict[str, Any]
 ) -> None:
