@@ -139,23 +139,6 @@ def fault_of(trial: Trial, verdict: Verdict) -> Fault | None:
     return None if verdict.kind is None else Fault(trial.index, verdict.kind, verdict.reason)
 
 
-def withdrawn(trial: Trial) -> Trial:
-    """The trial without any process, and with an intent that wants none: its state follows."""
-    state = after(trial.spec.state, trial.status.state or "Pending", _without_processes(trial))
-    return trial if state == trial.status.state else _with(trial, state=state)
-
-
-def _without_processes(trial: Trial) -> Event:
-    """What it means that there is nothing to run: a node may be lost after the last report."""
-    last = max(trial.status.milestones, key=lambda record: record.at, default=None)
-    if last is not None and last.decision == "Complete":
-        return Event.COMPLETED
-    arrived = last is not None and last.at >= (trial.spec.until or 0)
-    if arrived and trial.spec.state == "Running":
-        return Event.REACHED
-    return Event.WITHDRAWN
-
-
 def at_rest(frame: Frame, trial: Trial) -> Trial:
     """The trial without any process: what follows from its intent and its records alone.
 
