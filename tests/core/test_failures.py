@@ -1,0 +1,104 @@
+"""Claims about failures: how an attempt ended, and whose fault it was."""
+
+import pytest
+
+from scaletune.api.trial import Trial
+from scaletune.core.failures import End, verdict
+from scaletune.core.lifecycle import Event
+from scaletune_trainer.wire import Reason, TerminationMessage
+from tests.core import given
+
+RETRIES = 3
+
+
+def ran(crashes: int = 0, checkpoint: str | None = None) -> Trial:
+    """A trial whose latest attempt was incarnation `now`."""
+    place = None if checkpoint is None else {"incarnation": checkpoint, "step": 5}
+    attempts = [{"number": 1, "incarnation": "now"}]
+    return given.trial(0, state="Running", attempts=attempts, crashes=crashes, checkpoint=place)
+
+
+def said(reason: Reason, error: str = "") -> TerminationMessage:
+    return TerminationMessage(reason=reason, step=5, error=error)
+
+
+@pytest.mark.parametrize(
+    ("reason", "event"),
+    [
+        (Reason.DONE, Event.COMPLETED),
+        (Reason.PAUSED, Event.PAUSED),
+        (Reason.STOPPED, Event.STOPPED),
+    ],
+)
+@pytest.mark.parametrize("disrupted", [False, True])
+def test_an_end_as_agreed_is_no_failure_even_when_the_node_went_away(
+    reason: Reason, event: Event, disrupted: bool
+) -> None:
+    found = verdict(ran(crashes=2), End(0, said(reason), disrupted=disrupted), RETRIES)
+
+    assert (found.event, found.kind, found.crashes) == (event, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (End(0, said(Reason.DIVERGED)), "Diverged"),
+        (End(44, said(Reason.OUT_OF_MEMORY)), "OutOfMemory"),
+        (End(44), "OutOfMemory"),
+        (End(137, out_of_memory=True), "OutOfMemory"),
+        (End(1, said(Reason.CRASHED), out_of_memory=True), "OutOfMemory"),
+        (End(43, said(Reason.USER_ERROR, "ImportError: x")), "UserError"),
+        (End(43), "UserError"),
+    ],
+    ids=["diverged", "memory", "memory code", "killed", "kernel", "user", "user code"],
+)
+def test_faults_of_the_configuration_and_of_the_user_are_for_good(end: End, kind: str) -> None:
+    found = verdict(ran(), end, RETRIES)
+
+    assert (found.event, found.kind) == (Event.FAILED, kind)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        End(143, said(Reason.TERMINATED)),
+        End(143),
+        End(137, disrupted=True),
+        End(43, disrupted=True),
+    ],
+    ids=["terminated", "code", "killed", "error in a drain"],
+)
+def test_a_disruption_is_nobodys_fault_and_is_not_counted(end: End) -> None:
+    found = verdict(ran(crashes=2), end, RETRIES)
+
+    assert (found.event, found.kind, found.crashes) == (Event.LOST, None, 2)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [End(1), End(None), End(139), End(45, said(Reason.STALLED)), End(0)],
+    ids=["crash", "gone", "signal", "stalled", "silent"],
+)
+def test_infrastructure_is_retried_and_counted(end: End) -> None:
+    found = verdict(ran(crashes=2), end, RETRIES)
+
+    assert (found.event, found.kind, found.crashes) == (Event.LOST, None, 3)
+
+
+def test_crashes_in_a_row_without_a_newer_checkpoint_are_too_many_at_last() -> None:
+    end = End(1, said(Reason.CRASHED, "NCCL error"))
+    found = verdict(ran(crashes=RETRIES), end, RETRIES)
+
+    assert (found.event, found.kind) == (Event.FAILED, "RetriesExhausted")
+    assert found.reason == (
+        "4 crashes in a row without a newer checkpoint; the last one: NCCL error"
+    )
+
+
+def test_a_newer_checkpoint_begins_the_count_anew() -> None:
+    assert verdict(ran(RETRIES, checkpoint="now"), End(1), RETRIES).crashes == 1
+    assert verdict(ran(RETRIES, checkpoint="before"), End(1), RETRIES).kind == "RetriesExhausted"
+
+
+def test_without_retries_the_first_crash_is_the_last() -> None:
+    assert verdict(ran(), End(1), 0).kind == "RetriesExhausted"
