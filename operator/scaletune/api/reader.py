@@ -17,9 +17,11 @@ from typing import Any, ClassVar, Final
 
 import yaml
 
-try:  # libyaml is ten times as fast, and the parser that go-yaml was ported from
+try:  # libyaml is several times as fast, and the parser that go-yaml was ported from
+    from yaml import CSafeDumper as _Emitter
     from yaml import CSafeLoader as _Parser
 except ImportError:  # a PyYAML that was built without it
+    from yaml import SafeDumper as _Emitter  # type: ignore[assignment]
     from yaml import SafeLoader as _Parser  # type: ignore[assignment]
 
 _YAML: Final = "tag:yaml.org,2002:"
@@ -105,7 +107,7 @@ for _kind in ("timestamp", "merge"):  # a date is text to kubectl, and so is `<<
     _Loader.add_constructor(f"{_YAML}{_kind}", lambda loader, node: node.value)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(_Emitter):
     """Quotes every string that this reader, or an ordinary YAML library, would not call one."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:

@@ -73,10 +73,10 @@ def _convert(schema: Schema, definitions: dict[str, Schema], above: tuple[str, .
     structural = {key: value for key, value in schema.items() if _is_kept(key)}
     if "const" in schema:
         structural["enum"] = [schema["const"]]
-    if "default" in structural:
+    if structural.get("default") is None:
+        structural.pop("default", None)
+    else:
         structural["default"] = _without_nulls(structural["default"])
-    if structural.get("default", 0) is None:
-        del structural["default"]
     for name, bounds in _BOUNDS.items():
         if name in schema:
             structural |= {

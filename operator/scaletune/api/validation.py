@@ -116,9 +116,14 @@ def _parse(model: type[M], document: Any) -> M:
 
 
 def _name(document: Any) -> str:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return f"{document.get('kind', 'document')} {name or 'without a name'}" if metadata else "YAML"
+    """What to call a document, whatever it is."""
+    match document:
+        case {"kind": kind, "metadata": {"name": name}}:
+            return f"{kind} {name}"
+        case {"kind": kind}:
+            return f"{kind} without a name"
+        case _:
+            return "document without a kind"
 
 
 def _without_nulls(schema: Schema, value: Any) -> Any:
