@@ -7,9 +7,8 @@ from hypothesis import given as any_of
 from hypothesis import strategies as st
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Trial
+from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core.ledger import Ledger
-from scaletune.core.lifecycle import TERMINAL
 from tests import strategies
 from tests.core import given
 from tests.oracles import ledger as naive

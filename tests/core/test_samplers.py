@@ -76,9 +76,9 @@ def test_every_value_lies_in_its_space(
             assert value in space.values
         else:
             assert space.min is not None
-            assert space.max is not None  # type: ignore[union-attr]
+            assert space.max is not None
             slack = 1e-9 * abs(value)
-            assert space.min - slack <= value <= space.max + slack  # type: ignore[union-attr]
+            assert space.min - slack <= value <= space.max + slack
 
 
 @pytest.mark.parametrize(

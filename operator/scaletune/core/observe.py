@@ -67,8 +67,8 @@ def observe(
     number = max(study.status.highest_number, *(_highest(trial) for trial in by_index.values()), 0)
     changed = []
     for index, each in arrived.items():
-        trial, fault = by_index[index], fault_of.get(index)
-        new = _absorb(frame, trial, _in_order(each), fault, number)
+        trial = by_index[index]
+        new = _absorb(frame, trial, _in_order(each), fault_of.get(index), number)
         number = max(number, _highest(new))
         if new is not trial:
             changed.append(new)
