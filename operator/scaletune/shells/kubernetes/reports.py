@@ -5,13 +5,30 @@ ended. What it says counts only for the incarnation that is its own uid.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from scaletune.core.failures import End
 from scaletune.core.reports import Telemetry, from_message
-from scaletune.shells.kubernetes.views import Pod
-from scaletune_trainer.wire import TerminationMessage, WireError
+from scaletune.shells.kubernetes.views import Ending, Pod
+from scaletune_trainer.wire import (
+    ERROR_CHARACTERS_MAX,
+    ExitCode,
+    Reason,
+    TerminationMessage,
+    WireError,
+)
 
-OUT_OF_MEMORY = "OOMKilled"
+OUT_OF_MEMORY: Final = "OOMKilled"
+CANNOT_START: Final = frozenset({"StartError", "ContainerCannotRun"})
+_REASONS: Final[dict[int, Reason]] = {
+    ExitCode.of(reason): reason
+    for reason in (
+        Reason.USER_ERROR,
+        Reason.OUT_OF_MEMORY,
+        Reason.STALLED,
+        Reason.TERMINATED,
+    )
+}
 
 
 def telemetry_of(pod: Pod, scraped: Telemetry | None) -> Iterator[Telemetry]:
@@ -39,11 +56,26 @@ def end_of(pod: Pod) -> End:
         return End(exit_code=None, disrupted=pod.is_disrupted)
     return End(
         exit_code=pod.ending.exit_code,
-        message=message_of(pod),
+        message=message_of(pod) or _explained(pod.ending),
         disrupted=pod.is_disrupted,
         # The runtime says so of a container that recovered from it, too.
         out_of_memory=pod.ending.reason == OUT_OF_MEMORY and pod.ending.exit_code != 0,
     )
+
+
+def _explained(ending: Ending) -> TerminationMessage | None:
+    """What the last lines of a container mean whose PID 1 did not come to write its message."""
+    text = ending.message.strip()
+    if not text:
+        return None
+    if ending.reason in CANNOT_START:
+        text = f"the container cannot start: {text}. Its image must have what the command names"
+        return TerminationMessage(Reason.USER_ERROR, step=0, error=text)
+    if "No module named" in text and "scaletune_trainer" in text:
+        text = f"the image lacks the trainer package: install scaletune[trainer] in it. {text}"
+        return TerminationMessage(Reason.USER_ERROR, step=0, error=text)
+    reason = _REASONS.get(ending.exit_code, Reason.CRASHED)
+    return TerminationMessage(reason, step=0, error=text[-ERROR_CHARACTERS_MAX:])
 
 
 def device_seconds(pod: Pod, devices: int, now: float) -> float:
