@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from scaletune.api.validation import problems
+from scaletune.api.validation import problems, problems_on_a_cluster
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_documents
 
@@ -20,5 +20,7 @@ def validate_files(paths: Sequence[str]) -> None:
                 found.append("\n  ".join([title, *map(str, wrong)]))
             else:
                 sys.stdout.write(f"{title} is valid\n")
+                for hint in problems_on_a_cluster(document):
+                    sys.stdout.write(f"  but not on a cluster: {hint}\n")
     if found:
         raise Refusal("\n".join(found))
