@@ -83,14 +83,23 @@ def run(
     parallelism: Annotated[
         int | None, typer.Option(help="How many trials at once, instead of spec.parallelism.")
     ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="How many trials in all, instead of spec.budget.trials.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="One full training, instead of spec.training.max.")
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="Set a field of the spec: --set budget.trials=4 --set training.max=100.",
+            help="Set any field of the spec: --set policy.asha.mode=Stop; null takes it away.",
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew; an earlier run is put aside.")
+    ] = False,
 ) -> None:
     """Run a Study on this machine, without a cluster.
 
@@ -98,10 +107,9 @@ def run(
     """
     from scaletune.cli.running import run_study
 
-    settings = list(setting or [])
-    if parallelism is not None:
-        settings.append(f"parallelism={parallelism}")
-    raise typer.Exit(run_study(study, directory, settings))
+    named = {"parallelism": parallelism, "budget.trials": trials, "training.max": steps}
+    settings = [f"{name}={value}" for name, value in named.items() if value is not None]
+    raise typer.Exit(run_study(study, directory, [*(setting or []), *settings], fresh=fresh))
 
 
 DirectoryArgument = Annotated[

@@ -31,7 +31,7 @@ class Watcher:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._seen: set[Seen] | None = set() if fresh else None
         self._drawn, self._said = 0.0, time.monotonic()
-        self._asked = 0
+        self._asked, self._writes = 0, -1
 
     def __enter__(self) -> "Watcher":
         if self._console.is_terminal:
@@ -48,12 +48,9 @@ class Watcher:
 
     def __call__(self, view: View) -> None:
         """Show what is new."""
-        events = _events(view.shell)
-        if self._seen is not None:
-            for seen, line in events.items():
-                if seen not in self._seen:
-                    self._say(line)
-        self._seen = set(events)
+        if view.shell.writes != self._writes:
+            self._writes = view.shell.writes
+            self._tell(_events(view.shell))
         self._answer(view)
         now = time.monotonic()
         if self._live.is_started and now - self._drawn >= REFRESH_SECONDS:
@@ -61,6 +58,14 @@ class Watcher:
             self._live.update(picture(view.shell), refresh=True)
         elif not self._live.is_started and now - self._said >= PLAIN_SECONDS:
             self._say(progress(view.shell))
+
+    def _tell(self, events: dict[Seen, str]) -> None:
+        """Say what was not seen before; what an earlier run has said is not repeated."""
+        if self._seen is not None:
+            for seen, line in events.items():
+                if seen not in self._seen:
+                    self._say(line)
+        self._seen = set(events)
 
     def _answer(self, view: View) -> None:
         """Say what Ctrl-C does."""

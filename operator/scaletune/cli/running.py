@@ -1,6 +1,7 @@
 """`scaletune run`: run a Study on this machine, and say what came of it."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -14,16 +15,21 @@ from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_study
 from scaletune.shells.local import machine
 from scaletune.shells.local.folder import Folder, FolderError
+from scaletune.shells.local.lock import locked
 from scaletune.shells.local.run import ChangedError, StuckError, View, Wish, run
 
 INTERRUPTED = 130
 
 
-def run_study(path: str, directory: str | None, settings: Sequence[str]) -> int:
+def run_study(
+    path: str, directory: str | None, settings: Sequence[str], *, fresh: bool = False
+) -> int:
     """Run it; the exit code."""
     study = read_study(path, settings)
     folder = Folder(Path(directory or Path("runs", study.metadata.name)).resolve())
     console = Console(highlight=False)
+    if fresh:
+        _put_aside(console, folder)
     fresh = not folder.study_file.exists()
     console.print(_introduction(study, folder, fresh=fresh), soft_wrap=True)
     try:
@@ -45,6 +51,22 @@ def run_study(path: str, directory: str | None, settings: Sequence[str]) -> int:
         )
         return 1
     return _farewell(console, view, folder)
+
+
+def _put_aside(console: Console, folder: Folder) -> None:
+    """Rename the folder of an earlier run."""
+    if not folder.root.exists():
+        return
+    places = (folder.root.with_name(f"{folder.root.name}.{number}") for number in count(1))
+    aside = next(place for place in places if not place.exists())
+    try:
+        with locked(folder.lock):
+            folder.root.rename(aside)
+    except OSError as error:
+        raise Refusal(f"cannot rename {folder.root}: {error.strerror}") from None
+    except FolderError as error:
+        raise Refusal(str(error)) from None
+    console.print(f"the earlier run is now in {_short(aside)}", soft_wrap=True)
 
 
 def _introduction(study: Study, folder: Folder, *, fresh: bool) -> str:

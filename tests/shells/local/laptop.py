@@ -91,8 +91,21 @@ class Laptop:
             popen.kill()
             popen.communicate()
 
+    def run_until_write(self, count: int) -> int:
+        """`scaletune run`, killed at this write; its exit code."""
+        command = self._command()
+        command[2:3] = ["tests.shells.local.mortal", str(count)]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        return done.returncode
+
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "scaletune", "run", str(self.study_file), *arguments]
+        directory = ["--directory", str(self.folder.root)]
+        return [
+            *(sys.executable, "-m", "scaletune", "run"),
+            *(str(self.study_file), *directory, *arguments),
+        ]
 
     @property
     def study(self) -> Study:

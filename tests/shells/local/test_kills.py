@@ -45,6 +45,21 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
     assert stored_decisions(laptop) == replayed_decisions(laptop)
 
 
+def test_a_kill_between_any_two_writes_is_harmless(laptop: Laptop, undisturbed: Laptop) -> None:
+    seed = random.randrange(2**32)
+    moments = random.Random(seed)
+    laptop.write_study(*OPTIONS)
+    lives = 0
+    while (code := laptop.run_until_write(moments.randint(1, 20))) == -signal.SIGKILL:
+        eventually(lambda: not laptop.processes(), "the trial's processes are gone too")
+        lives += 1
+        assert lives < 100, "it never gets on"
+
+    assert code == 0
+    assert outcome(laptop) == outcome(undisturbed), f"moments of seed {seed}"
+    assert stored_decisions(laptop) == replayed_decisions(laptop)
+
+
 def test_trainers_that_are_killed_are_started_again(laptop: Laptop, undisturbed: Laptop) -> None:
     seed = random.randrange(2**32)
     choice = random.Random(seed)

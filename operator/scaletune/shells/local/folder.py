@@ -125,9 +125,13 @@ def _text(resource: Study | Trial) -> str:
 def write_file(path: Path, text: str, *, synced: bool = True) -> None:
     """Replace a file's content as a whole."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        if synced:
-            file.flush()
-            os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -60,6 +60,8 @@ class Shell:
     """What each trial said last; for people."""
     _not_before: dict[int, float] = field(default_factory=dict)
     _unstored: set[int] = field(default_factory=set)
+    writes: int = 0
+    """How many Trials were stored; as long as it stays, nothing has changed."""
     still_turns: int = 0
     """Turns in a row in which nothing lived and nothing changed."""
     _intended: bool = True
@@ -181,6 +183,7 @@ class Shell:
     def _write(self, indexes: Iterable[int]) -> None:
         for index in indexes:
             self.folder.write_trial(self.trials[index])
+            self.writes += 1
             self._unstored.discard(index)
 
     def _wait_after_crash(self, before: Trial, trial: Trial) -> None:
