@@ -11,12 +11,18 @@ costs nothing, and a script without torch never loads it.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
+
+from scaletune_trainer import departure, runfolder
 
 if TYPE_CHECKING:
     from scaletune_trainer.training import Trial, UserError, trial
 
 __all__ = ["Trial", "UserError", "trial"]
+
+if runfolder.FOLDER in os.environ:
+    departure.listen()
 
 
 def __getattr__(name: str) -> object:

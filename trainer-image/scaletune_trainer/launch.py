@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -97,10 +98,13 @@ class Launch:
 
     def _torchrun(self) -> Ended:
         with self.signals.raising():
+            gc.disable()  # a fifth of the import would be spent on looking for garbage
             from torch.distributed import run
             from torch.distributed.elastic.multiprocessing.api import SignalException
             from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+            gc.freeze()
+            gc.enable()
             arguments = run.parse_args(self._torchrun_arguments())  # type: ignore[no-untyped-call]
             try:
                 run.run(arguments)  # type: ignore[no-untyped-call]

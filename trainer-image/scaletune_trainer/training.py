@@ -25,7 +25,7 @@ from dataclasses import replace
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from scaletune_trainer import runfolder, wire
+from scaletune_trainer import departure, runfolder, wire
 from scaletune_trainer.agreement import Agreement, Pace
 from scaletune_trainer.checkpoint import Checkpoints, Position
 from scaletune_trainer.clock import DeviceClock
@@ -214,6 +214,7 @@ class Trial:
             self._save()
         self._reporter.end(reason, self.step, self._checkpoints.latest)
         self._gang.barrier()
+        departure.agree()
 
     def _require_objective(self) -> None:
         """Without this a forgotten report would look like a trial that never gets anywhere."""
