@@ -84,6 +84,7 @@ class Trial:
     processes: int = 1
     launcher: str = "plain"
     parameters: Mapping[str, wire.Value] = field(default_factory=lambda: {"x": 0.5})
+    metric: str = "loss"
     incarnations: int = 0
 
     def spec(self, restore: wire.Place | None = None) -> wire.TrialSpec:
@@ -95,7 +96,7 @@ class Trial:
             attempt=self.incarnations,
             parameters=self.parameters,
             seed=3,
-            metric="loss",
+            metric=self.metric,
             goal="Minimize",
             unit="Step",
             max=self.max,
@@ -181,16 +182,3 @@ def values(ended: Ended) -> dict[int, float]:
 def document(path: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads(path.read_text())
     return found
-
-
-__all__ = [
-    "QUADRATIC",
-    "SCRIPTS",
-    "Ended",
-    "Life",
-    "Trial",
-    "document",
-    "place",
-    "values",
-    "wait_until",
-]
