@@ -7,6 +7,7 @@ and the trial that a line is about.
 """
 
 import logging
+import socket
 
 import kopf
 
@@ -22,6 +23,8 @@ def main() -> None:
     from scaletune.shells.kubernetes import handlers  # noqa: F401
 
     kopf.run(
+        # kopf would ask for the name of a user that a container need not have.
+        identity=socket.gethostname(),  # type: ignore[arg-type]
         standalone=True,
         clusterwide=not namespace,
         namespaces=[namespace] if namespace else [],
