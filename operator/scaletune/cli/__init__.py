@@ -14,7 +14,7 @@ def main() -> None:
     from scaletune.cli.app import app
 
     try:
-        app()
+        app(prog_name="scaletune")
     except Refusal as refusal:
         sys.stderr.write(f"scaletune: {refusal}\n")
         sys.exit(2)

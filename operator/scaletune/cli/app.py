@@ -65,7 +65,7 @@ def replay(
 
 @app.command()
 def validate(
-    file: Annotated[list[str], typer.Argument(metavar="FILE...", help="Studies as YAML.")],
+    file: Annotated[list[str], typer.Argument(metavar="FILE", help="Studies as YAML.")],
 ) -> None:
     """Say everything that is wrong with Studies, as the API server would."""
     from scaletune.cli.checking import validate_files
@@ -144,7 +144,7 @@ def explain(
 
 @app.command()
 def compare(
-    directory: Annotated[list[str], typer.Argument(metavar="DIRECTORY...", help="Of runs.")],
+    directory: Annotated[list[str], typer.Argument(metavar="DIRECTORY", help="Of runs.")],
 ) -> None:
     """Show the best of several runs beside each other."""
     from scaletune.cli.stored import show_comparison

@@ -88,9 +88,9 @@ def _show(study: Study, made: Plan, output: str, *, actions: bool = True) -> Non
 
         sys.stdout.write(json.dumps(as_json(made, actions=actions), allow_nan=False) + "\n")
         return
-    from rich.console import Console
+    from scaletune.cli import words
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = words.screen()
     console.print(_decision_table(study, made.decisions))
     if actions:
         console.print(_action_table(study, made.actions))

@@ -56,13 +56,10 @@ def spent(figures: Figures) -> str:
 def saved(figures: Figures) -> str | None:
     """What not training everything in full has saved."""
     full, used = figures.full_seconds, figures.spent_seconds
-    if full is None or not figures.ledger.has_full_training():
+    is_selective = figures.study.spec.policy.asha is not None
+    if full is None or not is_selective or not figures.ledger.has_full_training():
         return None
-    share = f"{1 - used / full:.0%} saved" if used < full else "nothing saved"
-    return (
-        f"{words.duration(used)} of device time; all {len(figures.trials)} trials in full would"
-        f" have taken {words.duration(full)}: {share}"
-    )
+    return f"{max(0.0, 1 - used / full):.0%} of about {words.duration(full)}"
 
 
 def ending(study: Study) -> str:
@@ -82,10 +79,12 @@ def summary(figures: Figures, folder: Path) -> RenderableType:
     table.add_row("best", best(figures))
     table.add_row("rungs", rungs(figures))
     table.add_row("budget", spent(figures))
-    if (words_saved := saved(figures)) is not None:
-        table.add_row("compute", words_saved)
-    table.add_row("files", f"{folder}: study.yaml, trials/, ledger.jsonl, attempts/*/*/log.txt,")
-    table.add_row("", f"checkpoints in volume/{figures.study.metadata.uid}/")
+    if (share := saved(figures)) is not None:
+        in_full = f"that training all {len(figures.trials)} trials in full would take"
+        table.add_row("saved", f"{share} of device time {in_full}")
+    uid = figures.study.metadata.uid
+    table.add_row("files", f"{folder}/: study.yaml, trials/, ledger.jsonl, logs in attempts/,")
+    table.add_row("", f"checkpoints in volume/{uid}/")
     return table
 
 
@@ -107,20 +106,32 @@ def trials(figures: Figures) -> RenderableType:
 
 
 def comparison(runs: Sequence[tuple[str, Figures]]) -> RenderableType:
-    """The best of each run beside each other, trained equally long or not."""
-    metric = _metric(runs[0][1])
-    table = _table("run", "best trial", metric, "trained to", "trials", "device time", "parameters")
-    for directory, figures in runs:
-        found = figures.best
-        name, value, where, what = "-", "-", "-", ""
-        if found is not None:
-            trial, record = found
-            name, value = trial.metadata.name, words.number(record.value)
-            where = f"{figures.study.spec.training.unit.lower()} {record.at}"
-            what = words.parameters(trial)
-        count, time = str(len(figures.trials)), words.duration(figures.spent_seconds)
-        table.add_row(directory, name, value, where, count, time, what)
+    """The best of each run beside each other."""
+    columns = [_column(figures) for _, figures in runs]
+    table = _table("", *(directory for directory, _ in runs))
+    for name in dict.fromkeys(name for column in columns for name in column):
+        table.add_row(name, *(column.get(name, "") for column in columns))
     return table
+
+
+def _column(figures: Figures) -> dict[str, str]:
+    """A run in a comparison: what it found, at what cost, with which parameters."""
+    column = {
+        "trials": str(len(figures.trials)),
+        "device time": words.duration(figures.spent_seconds),
+        "compute saved": saved(figures) or "-",
+    }
+    found = figures.best
+    if found is None:
+        return {"best trial": "none yet", **column}
+    trial, record = found
+    return {
+        "best trial": trial.metadata.name,
+        _metric(figures): words.number(record.value),
+        "trained to": f"{figures.study.spec.training.unit.lower()} {record.at}",
+        **column,
+        **{name: words.parameter(value) for name, value in values(trial).items()},
+    }
 
 
 def _order(figures: Figures, trial: Trial) -> tuple[int, bool, float, int]:

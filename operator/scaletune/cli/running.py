@@ -8,7 +8,7 @@ from rich.console import Console
 
 from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study
-from scaletune.cli import report
+from scaletune.cli import report, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.live import Watcher
 from scaletune.cli.refusal import Refusal
@@ -27,7 +27,7 @@ def run_study(
     """Run it; the exit code."""
     study = read_study(path, settings)
     folder = Folder(Path(directory or Path("runs", study.metadata.name)).resolve())
-    console = Console(highlight=False)
+    console = words.screen()
     if fresh:
         _put_aside(console, folder)
     fresh = not folder.study_file.exists()

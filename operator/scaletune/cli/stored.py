@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from scaletune.api.action import Decide
@@ -20,7 +19,7 @@ RUNS = Path("runs")
 def show_status(directory: str | None) -> None:
     """How the study stands."""
     folder, figures = _figures(directory)
-    console = Console(highlight=False)
+    console = words.screen()
     console.print(report.summary(figures, folder.root))
     console.print()
     console.print(report.trials(figures))
@@ -30,7 +29,7 @@ def show_explanation(arguments: Sequence[str]) -> None:
     """Every decision about a trial, or about all of them."""
     *directory, subject = arguments
     folder, figures = _figures(directory[0] if directory else None)
-    console = Console(highlight=False)
+    console = words.screen()
     if subject in ("study", f"study/{figures.study.metadata.name}"):
         console.print(report.summary(figures, folder.root))
         chosen = figures.trials
@@ -50,9 +49,7 @@ def show_comparison(directories: Sequence[str]) -> None:
     metrics = {each.study.spec.objectives[0].metric for each in all_figures}
     if len(metrics) > 1:
         raise Refusal(f"these runs have different objectives: {', '.join(sorted(metrics))}")
-    Console(highlight=False).print(
-        report.comparison(list(zip(directories, all_figures, strict=True)))
-    )
+    words.screen().print(report.comparison(list(zip(directories, all_figures, strict=True))))
 
 
 def _figures(directory: str | None) -> tuple[Folder, Figures]:

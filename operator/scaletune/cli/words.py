@@ -1,9 +1,19 @@
-"""How numbers and trials are written for people."""
+"""How numbers and trials are written for people, and on how wide a screen."""
 
 import math
+import sys
+
+from rich.console import Console
 
 from scaletune.api.trial import Trial
 from scaletune.cli.figures import values
+
+WIDTH_OF_A_FILE = 120
+
+
+def screen() -> Console:
+    """Where to print: a terminal with its width, or a file with a fixed one."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 def number(value: float | None) -> str:
