@@ -80,9 +80,6 @@ def run(
         str | None,
         typer.Option("--directory", "-d", help="Where to keep everything. [default: runs/NAME]"),
     ] = None,
-    parallelism: Annotated[
-        int | None, typer.Option(help="How many trials at once, instead of spec.parallelism.")
-    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="How many trials in all, instead of spec.budget.trials.")
     ] = None,
@@ -94,7 +91,7 @@ def run(
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="Set any field of the spec: --set policy.asha.mode=Stop; null takes it away.",
+            help="Set any field of the spec: --set parallelism=1; null takes it away.",
         ),
     ] = None,
     fresh: Annotated[
@@ -107,7 +104,7 @@ def run(
     """
     from scaletune.cli.running import run_study
 
-    named = {"parallelism": parallelism, "budget.trials": trials, "training.max": steps}
+    named = {"budget.trials": trials, "training.max": steps}
     settings = [f"{name}={value}" for name, value in named.items() if value is not None]
     raise typer.Exit(run_study(study, directory, [*(setting or []), *settings], fresh=fresh))
 
