@@ -1,0 +1,58 @@
+"""Claims about reasons: every decision is told in words and numbers."""
+
+from typing import get_args
+
+import pytest
+
+from scaletune.api.action import Decide
+from scaletune.api.trial import DecisionWord, Evidence
+from scaletune.core.reasons import explain
+from tests.core import given
+
+
+@pytest.mark.parametrize(
+    ("word", "evidence", "expected"),
+    [
+        (
+            "Continue",
+            Evidence(n=5, rank=1, quota=2),
+            "ranked 2 of 5 at step 2: within the 2 places that go on",
+        ),
+        (
+            "Stop",
+            Evidence(n=5, rank=4, quota=2, against=3),
+            "ranked 5 of 5 at step 2: not within the 2 places that go on, the last of which is"
+            " s-0003's",
+        ),
+        (
+            "Stop",
+            Evidence(n=5, rank=4, quota=2),
+            "failed at step 2: counts as worse than every value of its rung",
+        ),
+        (
+            "Pause",
+            Evidence(n=3, rank=0, quota=1),
+            "ranked 1 of 3 at step 2: pauses until it is within 1 place",
+        ),
+        (
+            "Promote",
+            Evidence(n=3, rank=0, quota=1),
+            "ranked 1 of 3 at step 2: goes on to the next rung",
+        ),
+        ("Complete", Evidence(n=1, rank=0), "trained in full; ranked 1 of 1 at step 2"),
+        (
+            "Void",
+            Evidence(),
+            "the report at step 2 does not count: the trial had been stopped before it",
+        ),
+    ],
+)
+def test_a_decision_is_told_in_words_and_numbers(
+    word: DecisionWord, evidence: Evidence, expected: str
+) -> None:
+    assert explain(given.study(), Decide(0, 2, word, 1, evidence)) == expected
+
+
+def test_any_decision_can_be_told() -> None:
+    for word in get_args(DecisionWord):
+        assert explain(given.study(), Decide(0, 2, word, 1))
