@@ -7,6 +7,7 @@ enough, the plain launcher saves one import more.
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from scaletune_trainer import wire
 from scaletune_trainer.wire import Reason
-from tests.trainer.lives import SCRIPTS, Ended, Trial, place
+from tests.trainer.lives import QUADRATIC, SCRIPTS, Ended, Trial, place
 
 SHARDED = SCRIPTS / "sharded.py"
 STEPS = 6
@@ -112,3 +113,36 @@ def test_the_rank_that_failed_first_is_named(tmp_path: Path, option: str, words:
 
     assert (ended.code, ended.message.reason) == (1, Reason.CRASHED)
     assert words in ended.message.error
+
+
+@pytest.mark.slow
+def test_two_nodes_leave_together_when_one_is_asked_to(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, max=100_000, milestones=(1, 100_000), processes=2, launcher="torchrun")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nodes = [
+        trial.start(
+            sys.executable,
+            str(QUADRATIC),
+            "--sleep=0.05",
+            variables={
+                "PET_NNODES": "2",
+                "PET_NPROC_PER_NODE": "1",
+                "PET_NODE_RANK": str(rank),
+                "PET_MASTER_ADDR": "127.0.0.1",
+                "PET_MASTER_PORT": str(port),
+                "GLOO_SOCKET_IFNAME": "lo",
+                wire.Variable.STALL_SECONDS: "60",
+            },
+        )
+        for rank in (0, 1)
+    ]
+    nodes[0].wait_for_step(2)
+    nodes[1].process.send_signal(signal.SIGTERM)
+    first, second = [node.wait() for node in nodes]
+
+    assert (first.code, first.message.reason) == (143, Reason.TERMINATED), first.output
+    assert (second.code, second.message.reason) == (143, Reason.TERMINATED), second.output
+    assert first.checkpoints == [first.message.step]
+    assert not second.folder.exists()

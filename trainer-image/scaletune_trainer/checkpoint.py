@@ -45,7 +45,8 @@ class Checkpoints:
         self.written_at = time.monotonic()
         self.cost_seconds = 0.0
         self._trial_folder = trial_folder
-        self._incarnation = incarnation
+        self.incarnation = incarnation
+        """Rank 0's: every node has a pod of its own, but all write into one folder."""
         self._gang = gang
         self._tracked = tracked
         self._complete: list[tuple[int, int]] = []
@@ -56,7 +57,7 @@ class Checkpoints:
         if self._trial_folder is None or self.latest == position.step or self._tracked.is_empty:
             return
         started = time.monotonic()
-        final = self._path(wire.Place(self._incarnation, position.step))
+        final = self._path(wire.Place(self.incarnation, position.step))
         partial = final.with_name(f"{position.step}.partial")
         try:
             self._write(partial, position)
@@ -77,12 +78,12 @@ class Checkpoints:
         stored = [step for step, sequence in self._complete if sequence <= acknowledged]
         for step, sequence in self._complete[:-_KEPT]:
             if step not in stored[-1:]:
-                self.remove(wire.Place(self._incarnation, step))
+                self.remove(wire.Place(self.incarnation, step))
                 self._complete.remove((step, sequence))
 
     def remove(self, place: wire.Place) -> None:
         """Rank 0 deletes a checkpoint of this trial, if it is there; never the newest of ours."""
-        if self._trial_folder and place != wire.Place(self._incarnation, self.latest or 0):
+        if self._trial_folder and place != wire.Place(self.incarnation, self.latest or 0):
             shutil.rmtree(self._path(place), ignore_errors=True)
 
     def _path(self, place: wire.Place) -> Path:

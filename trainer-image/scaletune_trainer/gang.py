@@ -44,6 +44,14 @@ class Gang:
         self._distributed.all_reduce(tensor, op=self._distributed.ReduceOp.MAX, group=self.group)
         return [int(value) for value in tensor.tolist()]
 
+    def told_by_rank_0(self, text: str) -> str:
+        """Collective: what rank 0 says, whatever the others believe."""
+        if self.group is None:
+            return text
+        told = [text]
+        self._distributed.broadcast_object_list(told, src=0, group=self.group)
+        return told[0]
+
     def barrier(self) -> None:
         if self.group is not None:
             self._distributed.barrier(group=self.group)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
 import signal
@@ -26,6 +27,7 @@ from scaletune_trainer.environment import Environment
 from scaletune_trainer.signals import AskedToLeave, Signals
 
 _PR_SET_CHILD_SUBREAPER = 36
+_BARRIER_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Launch:
 
             gc.freeze()
             gc.enable()
+            _shorten_the_last_barrier()
             arguments = run.parse_args(self._torchrun_arguments())  # type: ignore[no-untyped-call]
             try:
                 run.run(arguments)  # type: ignore[no-untyped-call]
@@ -132,6 +135,17 @@ class Launch:
             "--no-python",
             *self._on_leash(),
         ]
+
+
+def _shorten_the_last_barrier() -> None:
+    """A node that was asked to leave does not come to the agents' last barrier, for which the
+    others would hold their devices five minutes more; torchrun has no option for it."""
+    from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+    from torch.distributed.launcher import api
+
+    api.LocalElasticAgent = functools.partial(  # type: ignore[assignment,attr-defined]
+        LocalElasticAgent, exit_barrier_timeout=_BARRIER_SECONDS
+    )
 
 
 def adopt_orphans() -> None:

@@ -9,6 +9,7 @@ reads. This process only watches, and turns what it saw into an exit code and a 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -101,14 +102,16 @@ class Attempt:
         errors = StandardErrors(folder, launch.processes_here)
         kills = cgroup.oom_kills()
         self.workers_started = time.time()
-        with StallWatch(self.reader, self.environment.stall_seconds, kill_children) as watch:
+        # Other nodes have no journal to watch; when this one's workers go, theirs fail.
+        patience = self.environment.stall_seconds if self.is_rank_zero else math.inf
+        with StallWatch(self.reader, patience, kill_children) as watch:
             ended = launch.run()
         errors.close()
         ranks = range(launch.processes_here)
         around = Circumstances(
             stalled=watch.stalled,
             oom_killed=cgroup.oom_kills() > kills,
-            is_rank_zero=self.is_rank_zero,
+            agreed=None if self.is_rank_zero else _agreed_end(folder),
             until=self.directive.read().until,
             stall_seconds=self.environment.stall_seconds,
         )
@@ -154,6 +157,13 @@ def _run_folder(incarnation_folder: Path) -> Path:
             raise VolumeError(
                 f"no temporary folder can be made ({error.strerror or error}): mount one at /tmp"
             ) from error
+
+
+def _agreed_end(folder: Path) -> Reason | None:
+    try:
+        return Reason(runfolder.agreed_end(folder).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def main() -> None:

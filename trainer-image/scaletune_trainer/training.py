@@ -127,6 +127,7 @@ class Trial:
             raise UserError("trial.steps() can be walked only once")
         self._walked = True
         self._gang.join()
+        self._checkpoints.incarnation = self._gang.told_by_rank_0(self._checkpoints.incarnation)
         self._restore()
         previous = self._listen()
         try:
@@ -213,6 +214,7 @@ class Trial:
         if reason in (Reason.DONE, Reason.PAUSED, Reason.TERMINATED):
             self._save()
         self._reporter.end(reason, self.step, self._checkpoints.latest)
+        runfolder.say_agreed_end(reason)
         self._gang.barrier()
         departure.agree()
 

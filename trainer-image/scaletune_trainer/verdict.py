@@ -23,7 +23,8 @@ class Circumstances:
 
     stalled: bool = False
     oom_killed: bool = False
-    is_rank_zero: bool = True
+    agreed: Reason | None = None
+    """What this node's own workers said; counts where there is no journal."""
     until: int = 0
     stall_seconds: float = 0.0
 
@@ -66,6 +67,8 @@ def judge(
 ) -> Verdict:
     if record.end is not None:
         return Verdict(record.end.reason)
+    if around.agreed is not None:
+        return Verdict(around.agreed)
     if around.stalled:
         text = f"no report and no checkpoint for {around.stall_seconds:g} s: the workers were ended"
         return Verdict(Reason.STALLED, text)
@@ -81,8 +84,6 @@ def judge(
 
 
 def _left_early(record: Record, around: Circumstances) -> Verdict:
-    if not around.is_rank_zero:
-        return Verdict(Reason.DONE)  # rank 0's node has the journal and tells the story
     text = (
         f"the script ended by itself at step {record.step}, before step {around.until}: "
         "train inside `for step in trial.steps():` and let the loop end by itself"
