@@ -78,6 +78,16 @@ def test_milestones_and_points_of_every_are_due(shell: lives.Trial) -> None:
     assert due == [1, 3, 4, 8, 9]
 
 
+def test_a_script_that_tracks_nothing_is_told(
+    shell: lives.Trial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = scaletune.trial()
+    for _ in trial.steps():
+        trial.report(loss=0.0)
+
+    assert "call trial.track" in capsys.readouterr().err
+
+
 def test_steps_are_walked_once(shell: lives.Trial) -> None:
     trial = scaletune.trial()
     for _ in trial.steps():
@@ -216,7 +226,7 @@ def test_a_directive_survives_the_all_reduce(state: State) -> None:
 
 
 def test_the_pace_never_grows_at_a_bound_and_is_at_least_one_step() -> None:
-    pace = Pace()
+    pace = Pace(world=2)
     found = [pace.next_steps(step) for step in (0, 1, 5, 21, 85, 100_000, 2_000_000)]
 
     assert found[0] == 1

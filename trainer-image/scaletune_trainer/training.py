@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -102,7 +103,7 @@ class Trial:
             wire.Directive(generation=0, until=self.max_steps),
         )
         self._followed = self._directive.latest
-        self._pace = Pace()
+        self._pace = Pace(self.world_size)
         self._generation = self._agree_at = self._started_at = 0
         self._asked_to_leave = self._walked = False
 
@@ -126,6 +127,11 @@ class Trial:
         if self._walked:
             raise UserError("trial.steps() can be walked only once")
         self._walked = True
+        if self._environment and self._tracked.is_empty and self.rank == 0:
+            sys.stderr.write(
+                "scaletune: nothing is tracked, so no checkpoint is written and a trial that is "
+                "paused or interrupted starts again from step 1: call trial.track(model=..., ...)\n"
+            )
         self._gang.join()
         self._checkpoints.incarnation = self._gang.told_by_rank_0(self._checkpoints.incarnation)
         self._restore()

@@ -102,7 +102,9 @@ def _failed(
     words = failure.text if failure else quoted(last_words.get(end.local_rank, ""))
     text = f"{end}: {words}" if words else str(end)
     kind = failure.kind if failure else kind_of_text(words)
-    if around.oom_killed or kind is Kind.MEMORY:
+    if around.oom_killed:
+        return Verdict(Reason.OUT_OF_MEMORY, f"the container ran out of memory; {text}")
+    if kind is Kind.MEMORY:
         return Verdict(Reason.OUT_OF_MEMORY, text)
     if kind is Kind.USER:
         return Verdict(Reason.USER_ERROR, text)
