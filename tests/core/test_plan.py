@@ -342,3 +342,12 @@ def test_a_trial_that_diverged_on_the_way_is_not_drained() -> None:
     diverged = trial(1, record(1, None, 2, "Stop"), state="Failed", failure={"kind": "Diverged"})
 
     assert of_kind(plan(study, [paused(0, 0.5, 1), diverged], given.NOW), Resume) == [0]
+
+
+def test_a_trial_that_was_stopped_while_it_was_paused_is_not_resumed() -> None:
+    leaving = trial(1, record(1, 0.5, 2), intent="Paused", state="Running")
+    other = trial(0, record(1, 0.1, 1, "Continue"), state="Running")
+
+    assert acts(
+        plan(given.study(mode="Stop", budget={"trials": 2}), [other, leaving], given.NOW)
+    ) == [("Stop", 1)]

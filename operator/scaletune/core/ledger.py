@@ -185,11 +185,13 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
         return
     if frame.holds_place(trial):
         yield "holders", (index,), None
-    if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
-        yield "interrupted", (index,), None
-    if trial.spec.state != "Stopped":
-        if any(record.decision == "Stop" for record in trial.status.milestones):
-            yield "unstopped", (index,), None
+    if trial.spec.state == "Stopped":
+        return
+    if any(record.decision == "Stop" for record in trial.status.milestones):
+        yield "unstopped", (index,), None
+    elif trial.status.failure is None:
+        if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
+            yield "interrupted", (index,), None
         yield from _promotion_facts(frame, trial)
 
 

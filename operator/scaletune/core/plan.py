@@ -156,6 +156,7 @@ def _running(ledger: Ledger) -> Iterator[int]:
 
 
 def _why_stopped(study: Study, trial: Trial) -> str:
-    record = next(each for each in trial.status.milestones if each.decision == "Stop")
+    stops = (each for each in trial.status.milestones if each.decision == "Stop")
+    record = min(stops, key=lambda each: each.at)
     made = Decide(trial.index, record.at, "Stop", record.number, record.evidence or Evidence())
     return reasons.explain(study, made)

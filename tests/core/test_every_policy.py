@@ -1,0 +1,334 @@
+"""Claims about every policy: what holds for any Study and any snapshot, numbered as P1 to P15."""
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import assume, settings
+from hypothesis import given as any_of
+from hypothesis import strategies as st
+
+from scaletune.api.action import Create, Decide, LookAgain, Pause, Plan, Resume, Stop
+from scaletune.api.study import Study
+from scaletune.api.trial import TERMINAL, Trial
+from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.plan import decide, plan
+from scaletune.core.policies.samplers import configuration
+from tests import strategies
+from tests.core import given
+from tests.core.given import changed
+from tests.core.world import World, every_decision
+
+Snapshot = tuple[Study, list[Trial]]
+MODES = ("Promote", "Stop", "Full")
+
+
+def planned(snapshot: Snapshot) -> Plan:
+    return plan(*snapshot, given.NOW)
+
+
+def mapped(trial: Trial, value: Any) -> Trial:
+    """The trial with every value v of its records and its last report replaced by value(v)."""
+    records = tuple(
+        each if each.value is None else each.model_copy(update={"value": value(each.value)})
+        for each in trial.status.milestones
+    )
+    last = trial.status.last
+    if last is not None and last.value is not None:
+        last = last.model_copy(update={"value": value(last.value)})
+    return changed(trial, milestones=records, last=last)
+
+
+def words(found: Plan) -> list[Any]:
+    """A plan without its sentences, which show values."""
+    return [
+        *found.decisions,
+        *(
+            (type(a).__name__, getattr(a, "trial", None), getattr(a, "until", None))
+            for a in found.actions
+        ),
+    ]
+
+
+@settings(max_examples=300)
+@any_of(strategies.snapshots())
+def test_p1_any_snapshot_has_one_plan_and_keeps_its_values(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    before = study.model_dump_json(), [trial.model_dump_json() for trial in trials]
+
+    assert plan(study, trials, given.NOW) == plan(study, tuple(trials), given.NOW)
+    assert (study.model_dump_json(), [trial.model_dump_json() for trial in trials]) == before
+
+
+@any_of(strategies.snapshots(), st.integers(0, 99))
+def test_p2_the_order_of_trials_and_records_does_not_matter(snapshot: Snapshot, seed: int) -> None:
+    study, trials = snapshot
+    order = random.Random(seed)
+    mixed = [
+        changed(t, milestones=tuple(order.sample(t.status.milestones, len(t.status.milestones))))
+        for t in trials
+    ]
+    order.shuffle(mixed)
+
+    assert planned((study, mixed)) == planned(snapshot)
+
+
+@any_of(strategies.snapshots())
+def test_p4_a_new_trial_is_the_next_one_and_actions_change_something(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    by_index = {trial.index: trial for trial in trials}
+    found = planned(snapshot)
+    created = [a.trial for a in found.actions if isinstance(a, Create)]
+    first = max([study.status.created, *(index + 1 for index in by_index)])
+
+    assert created == list(range(first, first + len(created)))
+    for action in found.actions:
+        if isinstance(action, Stop):
+            assert by_index[action.trial].spec.state != "Stopped"
+        if isinstance(action, Pause):
+            assert by_index[action.trial].spec.state == "Running"
+        if isinstance(action, Resume):
+            spec = by_index[action.trial].spec
+            assert (spec.state, spec.until) != ("Running", action.until)
+    told = [a.trial for a in found.actions if isinstance(a, Create | Resume | Pause | Stop)]
+    assert len(told) == len(set(told))
+
+
+@any_of(strategies.snapshots())
+def test_p5_what_starts_has_a_place_and_never_more_trials_than_allowed(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    frame = Frame.of(study)
+    held = {trial.index for trial in trials if frame.holds_place(trial)}
+    starts = [a for a in planned(snapshot).actions if isinstance(a, Create | Resume)]
+    if starts:
+        assert len(held | {start.trial for start in starts}) <= study.spec.parallelism
+    limit = study.spec.budget.trials
+    for start in starts:
+        if isinstance(start, Create) and limit is not None:
+            assert start.trial < limit
+
+
+@any_of(strategies.snapshots())
+def test_p6_a_trial_that_has_ended_is_left_alone(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    ended = {t.index for t in trials if Frame.of(study).state(t) in TERMINAL}
+    acted = {a.trial for a in planned(snapshot).actions if isinstance(a, Resume | Pause | Stop)}
+
+    assert acted & ended == set()
+
+
+@any_of(strategies.snapshots())
+def test_p8_only_the_order_of_values_counts(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    assume(study.spec.objectives[0].target is None)
+    squashed = [mapped(trial, lambda v: math.atan(v) * 3 - 1) for trial in trials]
+    assume(all(abs(m.value or 0) < 1e3 for t in trials for m in t.status.milestones))
+
+    assert words(planned((study, squashed))) == words(planned(snapshot))
+
+
+@any_of(strategies.snapshots())
+def test_p9_to_minimise_is_to_maximise_the_opposite(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    objective = study.spec.objectives[0]
+    goal = "Maximize" if objective.goal == "Minimize" else "Minimize"
+    target = None if objective.target is None else -objective.target
+    turned = objective.model_copy(update={"goal": goal, "target": target})
+    other = study.model_copy(
+        update={"spec": study.spec.model_copy(update={"objectives": (turned,)})}
+    )
+
+    mirrored = [mapped(trial, lambda v: -v) for trial in trials]
+    assert words(planned((other, mirrored))) == words(planned(snapshot))
+
+
+@any_of(strategies.snapshots())
+def test_p10_what_diverged_is_never_best_nor_promoted(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    by_index = {trial.index: trial for trial in trials}
+    for made in planned(snapshot).decisions:
+        record = next(m for m in by_index[made.trial].status.milestones if m.at == made.milestone)
+        if record.value is None:
+            assert made.decision in ("Stop", "Void")
+    best = Ledger.of(study, trials).best()
+    assert best is None or best[1].value is not None
+
+
+@any_of(strategies.snapshots(), st.integers(1, 5))
+def test_p11_attempts_and_crashes_change_no_decision(snapshot: Snapshot, number: int) -> None:
+    study, trials = snapshot
+    attempt = [{"number": number, "cause": "Disrupted"}]
+    retried = [
+        Trial.model_validate(
+            {
+                **trial.model_dump(by_alias=True),
+                "status": {
+                    **trial.status.model_dump(by_alias=True),
+                    "attempts": attempt,
+                    "crashes": number,
+                    "checkpoint": {"incarnation": "life", "step": 1},
+                },
+            }
+        )
+        for trial in trials
+    ]
+
+    assert planned((study, retried)) == planned(snapshot)
+
+
+@any_of(strategies.snapshots(modes=("Stop",)), st.data())
+def test_p12_what_a_stopped_trial_still_reports_changes_nothing_else(
+    snapshot: Snapshot, data: st.DataObject
+) -> None:
+    study, trials = snapshot
+    stopped = [t for t in trials if any(m.decision == "Stop" for m in t.status.milestones)]
+    assume(stopped)
+    late = data.draw(st.sampled_from(stopped))
+    below = min(m.at for m in late.status.milestones if m.decision == "Stop")
+    level = next((x for x in Frame.of(study).levels if x > below), None)
+    assume(level is not None and level not in {m.at for m in late.status.milestones})
+    assert level is not None
+    more = changed(late, milestones=(*late.status.milestones, given.record(level, -9.0, 50)))
+    highest = study.status.model_copy(update={"highest_number": 50})
+    study = study.model_copy(update={"status": highest})
+    others = [trial for trial in trials if trial is not late]
+    before, after = plan(study, trials, given.NOW), plan(study, [*others, more], given.NOW)
+
+    assert [d for d in after.decisions if d.decision == "Void" and d.number == 50]
+    assert [d for d in after.decisions if d.number != 50 or d.trial != late.index] == list(
+        before.decisions
+    )
+    assert after.actions == before.actions
+
+
+@any_of(strategies.studies(), st.integers(0, 50), st.text(max_size=5))
+def test_p13_a_configuration_depends_on_the_seed_and_the_index_alone(
+    study: Study, index: int, name: str
+) -> None:
+    other = given.study(
+        parameters=[p.model_dump(by_alias=True, exclude_none=True) for p in study.spec.parameters],
+        seed=study.spec.seed,
+        sampler=study.spec.sampler.model_dump(by_alias=True, exclude_none=True),
+        initial=list(study.spec.initial),
+        budget={"trials": 99},
+        template={"pod": {"metadata": {"name": name}}},
+    )
+
+    assert configuration(other.spec, index) == configuration(study.spec, index)
+
+
+@any_of(strategies.snapshots())
+def test_p14_the_unit_of_steps_does_not_matter(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    asha = study.spec.policy.asha
+    assume(asha is None or asha.min is not None)
+    scaled = _scaled_study(study, 7)
+    seven = [_scaled_trial(trial, 7) for trial in trials]
+    found, expected = plan(scaled, seven, given.NOW), planned(snapshot)
+
+    assert [(d.number, d.trial, d.milestone, d.decision, d.evidence) for d in found.decisions] == [
+        (d.number, d.trial, 7 * d.milestone, d.decision, d.evidence) for d in expected.decisions
+    ]
+    assert given.acts(found) == given.acts(expected)
+
+
+def _scaled_study(study: Study, by: int) -> Study:
+    document = study.model_dump(by_alias=True, exclude_none=True)
+    document["spec"]["training"]["max"] *= by
+    if "asha" in document["spec"]["policy"]:
+        document["spec"]["policy"]["asha"]["min"] *= by
+    return Study.model_validate(document)
+
+
+def _scaled_trial(trial: Trial, by: int) -> Trial:
+    document = trial.model_dump(by_alias=True, exclude_none=True)
+    if "until" in document["spec"]:
+        document["spec"]["until"] *= by
+    for record in document["status"]["milestones"]:
+        record["at"] *= by
+        record["step"] *= by
+    if "last" in document["status"]:
+        document["status"]["last"]["step"] *= by
+    return Trial.model_validate(document)
+
+
+@any_of(strategies.snapshots(), st.integers(0, 10**9))
+def test_p15_time_alone_changes_nothing_before_the_plan_looks_again(
+    snapshot: Snapshot, later: int
+) -> None:
+    study, trials = snapshot
+    # A study that was never planned begins with the plan.
+    started = study.status.model_copy(update={"started_at": "2023-11-14T22:00:00Z"})
+    study = study.model_copy(update={"status": started})
+    now = plan(study, trials, given.NOW)
+    again = [a.at for a in now.actions if isinstance(a, LookAgain)]
+    assert len(again) <= 1
+    moment = given.NOW + later if not again else min(given.NOW + later, again[0] - 0.5)
+
+    assert plan(study, trials, moment) == now
+    if again:
+        assert plan(study, trials, again[0]) != now
+
+
+@any_of(strategies.snapshots())
+def test_a_ledger_that_is_carried_along_plans_as_a_new_one(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    carried = Ledger.of(study, [])
+    for trial in trials:
+        carried = carried.replace(None, trial)
+
+    assert decide(study, carried, given.NOW) == planned(snapshot)
+
+
+@any_of(strategies.snapshots())
+def test_decisions_have_the_numbers_of_their_records_in_order(snapshot: Snapshot) -> None:
+    found = planned(snapshot).decisions
+    own = [d for d in found if d.decision != "Promote"]
+    promotions = found[len(own) :]
+
+    assert all(isinstance(d, Decide) and d.decision == "Promote" for d in promotions)
+    assert [d.number for d in own] == sorted(d.number for d in own)
+    highest = [m.number for t in snapshot[1] for m in t.status.milestones]
+    assert {d.number for d in promotions} <= {max([snapshot[0].status.highest_number, *highest])}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_p7_every_study_comes_to_its_end_with_a_full_training_if_any_can(
+    mode: str, parallelism: int
+) -> None:
+    for seed in range(15):
+        study = given.study(mode=mode, eta=2 + seed % 3, most=9, parallelism=parallelism)
+        world = World(study, seed)
+        world.run()
+        ledger = Ledger.of(world.study, world.trials.values())
+
+        assert world.finished
+        assert plan(world.study, world.trials.values(), world.at) == Plan()
+        if mode == "Promote" and not any(t.status.failure for t in world.trials.values()):
+            assert ledger.has_full_training()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_however_late_trainers_leave_no_more_than_parallelism_ever_hold_a_place(mode: str) -> None:
+    for seed in range(10):
+        world = World(given.study(mode=mode, parallelism=3, most=9), seed, linger=4.0)
+        for _ in range(200):
+            world.turn()
+            held = Ledger.of(world.study, world.trials.values()).shelf("holders")
+            assert len(held) <= 3
+            assert len(world.running) <= 3
+            if not world.advance():
+                break
+
+
+def test_a_study_with_one_place_does_not_depend_on_how_fast_anybody_is() -> None:
+    for seed in range(10):
+        study = given.study(parallelism=1, most=9)
+        quick, slow = World(study, seed), World(study, seed, linger=5.0)
+        quick.run()
+        slow.run()
+        assert [e[2:5] for e in every_decision(quick.trials.values())] == [
+            e[2:5] for e in every_decision(slow.trials.values())
+        ]
