@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from scaletune.api.action import Create, Finish, Pause, Plan, Resume, Stop
+from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Trial, trial_name
@@ -47,7 +48,11 @@ class World:
         self.leaving: set[int] = set()
         self.at = START
         self.writes_left = math.inf
-        self.finished = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Study says so."""
+        return is_true(self.study.status.conditions, FINISHED)
 
     # ---- the world
 
@@ -128,13 +133,15 @@ class World:
     # ---- the shell
 
     def put(self, trial: Trial) -> None:
-        """One write."""
-        if self.trials.get(trial.index) == trial:
-            return
+        """Store a Trial."""
+        if self.trials.get(trial.index) != trial:
+            self._write()
+            self.trials[trial.index] = trial
+
+    def _write(self) -> None:
         self.writes_left -= 1
         if self.writes_left < 0:
             raise Crash
-        self.trials[trial.index] = trial
 
     def turn(self) -> Plan:
         """Look, observe, plan, store, act, until nothing is left to do at this instant."""
@@ -178,10 +185,11 @@ class World:
                 state = "Paused" if isinstance(action, Pause) else "Stopped"
                 self.put(intended(self.trials[action.trial], state=state))
         finish = next((each for each in made.actions if isinstance(each, Finish)), None)
-        self.finished = self.finished or finish is not None
         ledger = Ledger.of(self.study, self.trials.values())
         status = summarise(self.study, ledger, self.at, finish)
-        self.study = self.study.model_copy(update={"status": status})
+        if status != self.study.status:
+            self._write()
+            self.study = self.study.model_copy(update={"status": status})
 
     def _named(self, index: int) -> Metadata:
         return Metadata(name=trial_name(self.study.metadata.name, index))
