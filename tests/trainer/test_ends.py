@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -212,6 +213,15 @@ def test_a_volume_that_is_full_is_infrastructure(trial: Trial, size: int, words:
 
     assert (ended.code, ended.message.reason) == (1, Reason.CRASHED)
     assert words in ended.message.error
+
+
+def test_a_metrics_port_that_is_taken_is_infrastructure(trial: Trial) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = trial.run("true", variables={wire.Variable.METRICS_PORT: port})
+
+    assert (ended.code, ended.message.reason) == (1, Reason.CRASHED)
+    assert f"cannot serve metrics on port {port}" in ended.message.error
 
 
 def test_another_version_of_the_protocol_is_refused_clearly(trial: Trial) -> None:

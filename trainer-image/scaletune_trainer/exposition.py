@@ -22,6 +22,7 @@ from scaletune_trainer.journal import JournalReader
 from scaletune_trainer.record import Record
 from scaletune_trainer.wire import Metric as Name
 
+_LOOPBACK = "127.0.0.1"
 _HELP = {
     Name.METRIC: "The latest value of each metric that the script reported.",
     Name.STEP: "The latest step of which anything is known.",
@@ -119,16 +120,30 @@ def serve(exposition: Exposition, port: int, endpoint: Path) -> None:
     """Listen, then say where. A free port (0) is for this machine only, a given one for all."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(exposition)
-    address = "127.0.0.1" if port == 0 else "0.0.0.0"
+    if port == 0:
+        address = f"{_LOOPBACK}:{_listen(registry, _LOOPBACK, port)}"
+    else:
+        try:
+            bound = _listen(registry, "::", port)  # both families, where there are both
+        except OSError:
+            bound = _listen_or_explain(registry, port)
+        address = f"{socket.gethostname()}:{bound}"
+    write_atomically(endpoint, address + "\n")
+
+
+def _listen_or_explain(registry: CollectorRegistry, port: int) -> int:
     try:
-        server, _ = start_http_server(port, addr=address, registry=registry)
+        return _listen(registry, "0.0.0.0", port)
     except OSError as error:
         raise PortError(
             f"cannot serve metrics on port {port}: {error.strerror}. With hostNetwork two trials "
             "cannot share a node's port"
         ) from error
-    host = address if port == 0 else socket.gethostname()
-    write_atomically(endpoint, f"{host}:{server.server_port}\n")
+
+
+def _listen(registry: CollectorRegistry, address: str, port: int) -> int:
+    server, _ = start_http_server(port, addr=address, registry=registry)
+    return int(server.server_port)
 
 
 class PortError(Exception):
