@@ -57,7 +57,12 @@ def saved(figures: Figures) -> str | None:
     """What not training everything in full has saved."""
     full, used = figures.full_seconds, figures.spent_seconds
     is_selective = figures.study.spec.policy.asha is not None
-    if full is None or not is_selective or not figures.ledger.has_full_training():
+    if (
+        full is None
+        or not is_selective
+        or len(figures.trials) < 2
+        or not figures.ledger.has_full_training()
+    ):
         return None
     return f"{max(0.0, 1 - used / full):.0%} of about {words.duration(full)}"
 

@@ -46,6 +46,9 @@ def test_a_study_runs_to_its_end_and_its_ledger_replays(laptop: Laptop, mode: st
     assert stored_decisions(laptop) == replayed_decisions(laptop)
     assert plan(laptop.study, laptop.trials, time.time()).actions == ()
     assert laptop.processes() == []
+    kept = {path.parents[2].name for path in laptop.folder.volume.rglob("checkpoints/*")}
+    needed = {each.metadata.name for each in laptop.trials if each.status.state != "Stopped"}
+    assert kept <= needed, "the checkpoint of a trial that lost takes no space"
 
 
 def test_a_finished_study_is_shown_again_and_goes_on_when_its_budget_is_raised(

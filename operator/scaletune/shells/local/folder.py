@@ -66,6 +66,10 @@ class Folder:
         """The files of one attempt."""
         return self.root / "attempts" / trial.metadata.name / str(number)
 
+    def files(self, study: Study, trial: Trial) -> Path:
+        """What the trial's trainers wrote: a folder for each incarnation."""
+        return self.volume / study.metadata.uid / trial.metadata.name
+
     def log(self, trial: Trial) -> Path:
         """The log of a trial's latest attempt."""
         number = trial.status.attempts[-1].number if trial.status.attempts else 1

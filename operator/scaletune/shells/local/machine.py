@@ -1,6 +1,7 @@
 """What this machine gives to a study: how many trials at once, and the environment of each."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,12 +37,33 @@ class Container:
                 "spec.template.pod.spec.containers[0] has no command; `scaletune run` does not"
                 " use the image, so say there what to start, such as command: [python, train.py]"
             )
-        variables = {
-            each["name"]: str(each.get("value", ""))
-            for each in first.get("env") or ()
-            if "valueFrom" not in each
-        }
-        return cls(tuple(map(str, command)), variables, _working_directory(first, study_folder))
+        variables = _variables(first)
+        words = tuple(_expanded(str(word), variables) for word in command)
+        return cls(words, variables, _working_directory(first, study_folder))
+
+
+def _variables(container: dict[str, Any]) -> dict[str, str]:
+    """The variables with a value; what comes from a secret must be in our own environment."""
+    variables: dict[str, str] = {}
+    for each in container.get("env") or ():
+        name = each["name"]
+        if "valueFrom" not in each:
+            variables[name] = _expanded(str(each.get("value", "")), variables)
+        elif name not in os.environ:
+            raise UnrunnableError(
+                f"the variable {name} of the container has valueFrom, which only a cluster can"
+                f" look up; set {name} in the environment of `scaletune run`"
+            )
+    return variables
+
+
+def _expanded(text: str, variables: Mapping[str, str]) -> str:
+    """$(NAME) becomes the variable's value, as the kubelet does it; others stay, $$ is a $."""
+
+    def value(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
+
+    return re.sub(r"\$\$|\$\(([A-Za-z_.-][A-Za-z0-9_.-]*)\)", value, text)
 
 
 def _working_directory(container: dict[str, Any], study_folder: Path) -> Path:

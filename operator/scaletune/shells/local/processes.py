@@ -51,7 +51,6 @@ class Life:
     started: float = field(default_factory=time.monotonic)
     scraped: float = 0.0
     directive: str = ""
-    told: float | None = None  # since when it is meant to leave
     ended_by_us: bool = False
 
     def exit_code(self) -> int | None:

@@ -25,11 +25,11 @@ from scaletune.core.reports import Telemetry
 from scaletune.core.starts import decided, with_intent
 from scaletune.core.summarise import summarise, timestamp
 from scaletune.shells.local import hearing, machine
+from scaletune.shells.local.checkpoints import free
 from scaletune.shells.local.folder import Folder, write_file
 from scaletune.shells.local.intake import Intake, News, take_in, take_in_again
 from scaletune.shells.local.ledger_file import LedgerFile
 from scaletune.shells.local.processes import (
-    SHUTDOWN_SECONDS,
     Life,
     Order,
     directive_file,
@@ -41,7 +41,6 @@ from scaletune_trainer import wire
 SCRAPE_SECONDS = 1.0
 PLAN_SECONDS = 1.0
 STORE_SECONDS = 10.0  # the longest time for which spent device seconds are not on the disk
-LEAVE_SECONDS = 60.0  # for a script to end by itself once it is told to
 RETRY_SECONDS, RETRY_SECONDS_MAX = 0.5, 60.0
 TICK = 1e-6
 
@@ -178,6 +177,8 @@ class Shell:
         self._write(news)
         for index in news:
             self._wait_after_crash(before[index], self.trials[index])
+            if index not in self.lives:
+                free(self.trials[index], self.folder.files(self.study, self.trials[index]))
         return bool(news)
 
     def _write(self, indexes: Iterable[int]) -> None:
@@ -279,21 +280,12 @@ class Shell:
         self._write([trial.index])
 
     def _direct(self, index: int) -> None:
-        """Tell a running trainer what is wanted, and end it when it does not leave."""
+        """Tell a running trainer what is wanted. One that hears nothing is ended as stalled."""
         trial, life = self.trials[index], self.lives[index]
         directive = attempts.directive(self.study, trial).to_json()
         if directive != life.directive:
             write_file(directive_file(life.folder), directive, synced=False)
             life.directive = directive
-        if trial.spec.state == "Running":
-            life.told = None
-            return
-        life.told = life.told or time.monotonic()
-        waited = time.monotonic() - life.told
-        if waited > LEAVE_SECONDS + SHUTDOWN_SECONDS:
-            life.kill()
-        elif waited > LEAVE_SECONDS:
-            life.ask_to_leave()
 
 
 def _is_news(before: Trial, trial: Trial) -> bool:
