@@ -203,6 +203,21 @@ def test_a_study_may_leave_out_what_no_decision_needs(tmp_path: Path) -> None:
     assert set(finish) == {"action", "reason"}
 
 
+def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "kind: Study\n"
+        "spec: {budget: {trials: 1}}\n"
+        "status: {conditions: [{type: Finished, status: true}]}\n"
+        "---\n"
+        "kind: Trial\n"
+        "metadata: {name: short-0000}\n"
+        "status: {state: Completed, milestones: [{at: 7, value: 1, decision: Complete}]}\n"
+    )
+
+    assert scaletune_json("plan", "-f", file) == {"decisions": [], "actions": []}
+
+
 def test_without_a_value_a_record_is_diverged(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     trial = "\n---\nkind: Trial\nmetadata: {name: table-0}\nstatus: {milestones: [{at: 1}]}\n"

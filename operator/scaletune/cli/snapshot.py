@@ -230,6 +230,7 @@ def _study(document: Document, name: str, trials: Iterable[_Entry]) -> Study:
     for unread in _UNREAD_STUDY_SPEC:
         spec.pop(unread, None)
     spec["template"] = _NEUTRAL_TEMPLATE
+    status["conditions"] = [_condition(each) for each in status.get("conditions", ())]
     without_parameters = not spec.get("parameters")
     if without_parameters:
         spec["parameters"] = [_PLACEHOLDER]
@@ -248,6 +249,13 @@ def _study(document: Document, name: str, trials: Iterable[_Entry]) -> Study:
     if not without_parameters:
         return study
     return study.model_copy(update={"spec": study.spec.model_copy(update={"parameters": ()})})
+
+
+def _condition(given: Any) -> Any:
+    """A condition may be as short as `type: Finished, status: true`."""
+    if not isinstance(given, dict):
+        return given
+    return {"reason": "NotSaid", **given, "status": str(given.get("status", "Unknown"))}
 
 
 def _neutral_max(document: Document, spec: Fields, trials: Iterable[_Entry]) -> int:

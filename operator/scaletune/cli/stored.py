@@ -12,6 +12,7 @@ from scaletune.cli.figures import Figures
 from scaletune.cli.refusal import Refusal
 from scaletune.core.reasons import explain
 from scaletune.shells.local.folder import Folder, FolderError
+from scaletune.shells.local.lock import holder
 
 RUNS = Path("runs")
 
@@ -21,6 +22,8 @@ def show_status(directory: str | None) -> None:
     folder, figures = _figures(directory)
     console = words.screen()
     console.print(report.summary(figures, folder.root))
+    if (runner := holder(folder.lock)) is not None:
+        console.print(f"being run by {runner}")
     console.print()
     console.print(report.trials(figures))
 

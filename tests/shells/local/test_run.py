@@ -142,9 +142,11 @@ def test_two_runs_on_one_folder_refuse_each_other(laptop: Laptop) -> None:
         eventually(laptop.processes, "a trial runs")
 
         second = laptop.run()
+        status = scaletune("status", laptop.folder.root)
 
         assert second.returncode == 2
         assert f"is being run by process {first.pid} (since " in second.stderr
+        assert f"being run by process {first.pid}" in status.stdout
         assert first.poll() is None
 
 

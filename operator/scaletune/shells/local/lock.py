@@ -39,12 +39,30 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _who(path: Path) -> str:
-    holder = "another process"
+def holder(path: Path) -> str | None:
+    """Who runs the study of this folder; None when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _named(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _named(path: Path) -> str:
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(path.read_text(encoding="utf-8"))
-        holder = f"process {known['pid']} (since {known['since']})"
+        return f"process {known['pid']} (since {known['since']})"
+    return "another process"
+
+
+def _who(path: Path) -> str:
     return (
-        f"{path.parent} is being run by {holder}; wait for it, end it with Ctrl-C, or run another"
-        " copy with --directory"
+        f"{path.parent} is being run by {_named(path)}; wait for it, end it with Ctrl-C, or run"
+        " another copy with --directory"
     )
