@@ -48,6 +48,7 @@ def test_a_new_trial_costs_the_median_of_those_that_were_there() -> None:
 
     assert cost(ledger, None, 2) == 20.0
     assert cost(ledger, None, 1) == 0.0
+    assert cost(Ledger.of(given.study(), trials[:2]), None, 2) == 15.0
 
 
 def test_a_trial_without_a_report_costs_the_median_too() -> None:
