@@ -18,7 +18,7 @@ from scaletune_trainer import optim, schedule
 from scaletune_trainer.checkpoint import Checkpoints, Position
 from scaletune_trainer.failure import VolumeError
 from scaletune_trainer.gang import Gang
-from scaletune_trainer.tensors import PlainPlanner
+from scaletune_trainer.tensors import PlainPlanner, _PlainUnpickler
 from scaletune_trainer.tracked import Tracked
 from scaletune_trainer.wire import Place
 
@@ -151,6 +151,29 @@ def test_a_value_within_a_checkpoint_never_runs_code(capsys: pytest.CaptureFixtu
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         PlainPlanner().load_bytes(item, value)
     assert "exploded" not in capsys.readouterr().out
+
+
+class _Attribute:
+    """Pickled as Python before 3.11.4 pickled the member of an enumeration."""
+
+    def __init__(self, of: object, name: str) -> None:
+        self.what = of, name
+
+    def __reduce__(self) -> tuple[object, tuple[object, str]]:
+        return getattr, self.what
+
+
+def test_an_index_written_by_an_older_python_is_read() -> None:
+    written = pickle.dumps(_Attribute(LoadItemType, "TENSOR"))
+
+    assert _PlainUnpickler(io.BytesIO(written)).load() is LoadItemType.TENSOR
+
+
+def test_an_index_reaches_no_attribute_but_the_members_of_enumerations() -> None:
+    written = pickle.dumps(_Attribute(MetadataIndex, "__init__"))
+
+    with pytest.raises(pickle.UnpicklingError, match="has no place in a checkpoint's index"):
+        _PlainUnpickler(io.BytesIO(written)).load()
 
 
 def test_a_model_built_otherwise_is_the_users_error(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,21 @@ _PLAIN_NAMES = {
 }
 
 
+def _member(kind: Any, name: str) -> Any:
+    """A member of an enumeration: Python before 3.11.4 wrote it as getattr(kind, name)."""
+    is_enumeration = isinstance(kind, type) and issubclass(kind, Enum)
+    if not is_enumeration or name not in kind.__members__:
+        raise pickle.UnpicklingError(f"{kind}.{name} has no place in a checkpoint's index")
+    return kind[name]
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Builds the records of the checkpoint format and torch's constants, nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         found = None
+        if (module, name) == ("builtins", "getattr"):
+            return _member
         if (module, name) in _PLAIN_NAMES or module.startswith(_PLAIN_MODULES):
             found = super().find_class(module, name)
         elif module == "torch":
