@@ -121,6 +121,8 @@ class ControlPlane:
             # The default of 20 requests a second would be what a test of many trials measures.
             "kube-api-qps": 500,
             "kube-api-burst": 1000,
+            # A claim seen before its volume would be bound at the next of these, else after 15 s.
+            "pvclaimbinder-sync-period": "1s",
         }
 
     def _scheduler(self) -> dict[str, object]:

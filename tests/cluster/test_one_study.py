@@ -28,6 +28,8 @@ def operator(
     cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
 ) -> Iterator[Operator]:
     cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
+    bound = "--for=jsonpath={.status.phase}=Bound"
+    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
     with Operator(cluster, namespace, tmp_path) as running:
         yield running
 
@@ -183,35 +185,45 @@ def test_an_operator_killed_at_any_time_ends_a_study_the_same_way(
     )
 
 
-def test_real_torchrun_trains_in_restricted_pods_and_the_weak_are_stopped(
-    cluster: Connection, namespace: str, operator: Operator
+def test_real_torchrun_trains_in_restricted_pods_and_the_best_goes_on_from_its_checkpoint(
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
 ) -> None:
     made = studies.study(
         namespace,
-        "gpt",
-        ["python3", f"{studies.EXAMPLES}/gpt.py"],
+        "digits",
+        ["python3", f"{studies.EXAMPLES}/digits.py"],
         environment={"OMP_NUM_THREADS": "1"},
         parallelism=2,
-        objectives=[{"metric": "val_loss", "goal": "Minimize"}],
-        parameters=[{"name": "learning_rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}}],
-        initial=[{"learning_rate": 1e-2}],
-        training={"unit": "Step", "max": 12},
-        policy={"asha": {"eta": 2, "min": 3, "mode": "Stop"}},
+        objectives=[{"metric": "accuracy", "goal": "Maximize"}],
+        parameters=[{"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "Log"}}],
+        initial=[{"learning_rate": 1e-2}, {"learning_rate": 1e-5}],
+        training={"unit": "Step", "max": 120},
+        policy={"asha": {"eta": 2, "min": 60}},
         budget={"trials": 2},
         checkpoints=studies.claim(),
     )
     cluster.apply(made)
 
-    study, trials = studies.wait_for_end(cluster, namespace, "gpt", seconds_max=180)
+    study, trials = studies.wait_for_end(cluster, namespace, "digits", seconds_max=240)
 
     assert _reason(study, FINISHED) == ("True", "Completed")
+    assert [trial.status.state for trial in trials] == ["Completed", "Stopped"]
     assert studies.decisions(trials) == studies.replayed(study, trials)
-    assert any(trial.status.state == "Completed" for trial in trials)
-    values = [record.value for trial in trials for record in trial.status.milestones]
-    assert all(value is not None and 0 < value < 6 for value in values)
+    assert [(index, at) for _, index, at, _ in studies.promotions(trials)] == [(0, 60)]
+    first, second = trials[0].status.milestones
+    assert first.value is not None
+    assert second.value is not None
+    assert 0.1 < first.value <= 1
+    assert 0.1 < second.value <= 1
     assert study.status.best is not None
-    assert (study.status.best.index, study.status.best.milestone) == _best(trials)
+    assert (study.status.best.index, study.status.best.milestone) == (0, 120)
     assert all(trial.status.device_seconds > 0 for trial in trials)
+    # The second life of the best trial trained the second half alone.
+    resumed = trials[0].status.attempts[1].incarnation
+    folder = checkpoints.folder / study.metadata.uid / trials[0].metadata.name / resumed
+    entries = wire.entries_of(wire.journal_path(folder).read_text())
+    steps = [entry.step for entry in entries if isinstance(entry, wire.ReportEntry)]
+    assert (min(steps), max(steps)) == (61, 120)
 
 
 def test_a_script_with_an_error_ends_the_study_early_and_says_so(
