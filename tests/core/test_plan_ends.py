@@ -350,3 +350,14 @@ def test_the_best_is_kept_when_only_the_money_is_over() -> None:
 
     assert finish(found) == "BudgetExhausted"
     assert of_kind(found, Stop) == [1]  # the best is kept: a raised budget lets it go on
+
+
+def test_a_study_that_did_all_it_could_is_completed_even_with_nothing_left_to_spend() -> None:
+    study = full(budget={"trials": 1, "gpuHours": 1})
+
+    assert (
+        finish(plan(study, [changed(done(0, 1), device_seconds=3600.0)], given.NOW)) == "Completed"
+    )
+    more = full(budget={"trials": 2, "gpuHours": 1})
+    left = plan(more, [changed(done(0, 1), device_seconds=3600.0)], given.NOW)
+    assert finish(left) == "BudgetExhausted"

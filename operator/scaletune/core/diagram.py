@@ -49,7 +49,7 @@ def _label(row: Transition) -> str:
 
 MEANINGS = {
     Event.STARTED: "the processes of an attempt run",
-    Event.REACHED: "they left with a checkpoint at the milestone up to which the trial was to train",
+    Event.REACHED: "they left with a checkpoint at the milestone that the trial was to reach",
     Event.COMPLETED: "they left at the end of a full training",
     Event.PAUSED: "they left with a checkpoint because they were told to",
     Event.STOPPED: "they left for ever because they were told to",

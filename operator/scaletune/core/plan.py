@@ -72,12 +72,12 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         decisions = (*decisions, *(start.decision for start in starts if start.decision))
         actions += [start.action for start in starts]
     idle = not starts and not len(ledger.shelf("holders")) and study.spec.state != "Paused"
-    done = idle and over is None and next_start(study, ledger) is None
+    done = idle and next_start(study, ledger) is None
     freed = policy_of(study).freed(ledger, study.spec.budget.trials, finishing=done)
     actions += [Stop(trial.index, FREED) for trial in freed]
     if idle:
         cause = "Completed" if done else "BudgetExhausted"
-        actions += finish(study, ledger, cause, over or (DONE if done else TOO_DEAR))
+        actions += finish(study, ledger, cause, DONE if done else over or TOO_DEAR)
     elif over is None and study.spec.state == "Running":
         actions += look_again(study, now)
     return Plan(decisions, tuple(actions))
