@@ -15,6 +15,7 @@ import scaletune_trainer as scaletune
 from scaletune_trainer import random_states, wire
 from scaletune_trainer.agreement import Agreement, Pace
 from scaletune_trainer.clock import DeviceClock
+from scaletune_trainer.directive import DirectiveFile
 from scaletune_trainer.failure import VolumeError
 from scaletune_trainer.journal import Journal, JournalReader
 from scaletune_trainer.report import JournalReporter
@@ -211,6 +212,28 @@ def test_all_ranks_come_to_one_conclusion(
     agreement: Agreement, step: int, reason: Reason | None
 ) -> None:
     assert Agreement.of(agreement.numbers()).reason_to_leave(step, 9) is reason
+
+
+def test_a_directive_is_followed_through_every_way_of_replacing_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = tmp_path / "directive", tmp_path / "data"
+    file = DirectiveFile(path, wire.Directive(0, 9))
+    seen = [file.read()]
+    for generation, text in enumerate(["", "{", wire.Directive(2, 5).to_json()]):
+        folder = tmp_path / f"version-{generation}"
+        folder.mkdir()
+        (folder / "directive").write_text(text)
+        (tmp_path / "next").symlink_to(folder)  # as the kubelet does
+        (tmp_path / "next").replace(data)
+        if not path.is_symlink():
+            path.symlink_to(data / "directive")
+        seen.append(file.read())
+    path.unlink()
+    seen.append(file.read())
+
+    assert [directive.until for directive in seen] == [9, 9, 9, 5, 5]
+    assert capsys.readouterr().err.count("is ignored") == 1
 
 
 @pytest.mark.parametrize("state", list(State))

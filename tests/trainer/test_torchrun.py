@@ -87,7 +87,7 @@ def test_two_processes_leave_on_sigterm_at_one_step_and_go_on_as_one(
 ) -> None:
     trial = new_trial(tmp_path, processes=2)
     losses = tmp_path / "losses-first"
-    life = trial.start(sys.executable, str(SHARDED), str(losses), "--sleep=0.3")
+    life = trial.start(sys.executable, str(SHARDED), str(losses), "--sleep=0.5")
     life.wait_for_step(2)
     life.process.send_signal(signal.SIGTERM)
     left = life.wait()
