@@ -126,6 +126,11 @@ class Crashes(RuleBasedStateMachine):
             self.world.advance()
         self.plan(writes)
 
+    @precondition(lambda self: self.world.running)
+    @rule(data=st.data())
+    def lose_a_node(self, data: st.DataObject) -> None:
+        self.world.lose(data.draw(st.sampled_from(sorted(self.world.running))))
+
     @rule(state=st.sampled_from(["Paused", "Running"]))
     def wish(self, state: str) -> None:
         wishes(self.world, state=state)

@@ -130,6 +130,15 @@ class World:
         self.running.discard(index)
         self.lines.append({"at": self.at, "trial": index, "left": True})
 
+    def lose(self, index: int) -> None:
+        """A node is gone, and a trainer with it; what it had said is known."""
+        self.running.discard(index)
+        self.leaving.discard(index)
+        self._observe()
+        trial = self.trials[index]
+        state = after(trial.spec.state, trial.status.state or "Pending", Event.LOST)
+        self.trials[index] = changed(trial, state=state)
+
     # ---- the shell
 
     def put(self, trial: Trial) -> None:
