@@ -87,9 +87,14 @@ class Figures:
             return 0.0
         return max(0.0, linear_regression(steps, seconds).intercept)
 
-    def seconds_left(self) -> float | None:
-        """A guess at the wall time to the end, from the steps that are expected to be left."""
-        done = sum(trained(trial) for trial in self.trials)
+    def seconds_left(self, steps_heard: Mapping[int, int] | None = None) -> float | None:
+        """A guess at the wall time to the end, from the steps that are expected to be left.
+
+        `steps_heard` is how far running trials are, beyond what is recorded of them.
+        """
+        heard = steps_heard or {}
+        ahead = sum(max(0, step - trained(self.ledger.trial(i))) for i, step in heard.items())
+        done = sum(trained(trial) for trial in self.trials) + ahead
         total = self.study.spec.budget.trials
         if not done or total is None or not self.spent_seconds:
             return None
@@ -99,7 +104,7 @@ class Figures:
             steps += max(0, expected - rung.reached) * (rung.level - below)
             expected, below = max(1, expected // eta), rung.level
         rate = self.spent_seconds / done / self.study.spec.template.processes_per_node
-        return steps * rate / self.study.spec.parallelism
+        return max(0, steps - ahead) * rate / self.study.spec.parallelism
 
 
 def trained(trial: Trial) -> int:

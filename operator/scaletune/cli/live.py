@@ -122,7 +122,7 @@ def _failed(shell: Shell, trial: Trial) -> str:
 def progress(shell: Shell) -> str:
     """One line for a log file."""
     figures = Figures.of(shell.study, shell.trials)
-    left = figures.seconds_left()
+    left = figures.seconds_left(_steps_heard(shell))
     found = figures.best
     best = f" · best {words.number(found[1].value)} ({found[0].metadata.name})" if found else ""
     ahead = f" · about {words.duration(left)} left" if left is not None else ""
@@ -132,7 +132,7 @@ def progress(shell: Shell) -> str:
 def picture(shell: Shell) -> RenderableType:
     """What happens now."""
     figures = Figures.of(shell.study, shell.trials)
-    left = figures.seconds_left()
+    left = figures.seconds_left(_steps_heard(shell))
     ahead = "" if left is None else f" · about {words.duration(left)} left"
     table = Table.grid(padding=(0, 2))
     table.add_row("running", _running(shell))
@@ -140,6 +140,10 @@ def picture(shell: Shell) -> RenderableType:
     table.add_row("best", report.best(figures))
     table.add_row("budget", f"{report.spent(figures)}{ahead}")
     return Group("", table, Text("Ctrl-C pauses; the same command goes on", style="dim"))
+
+
+def _steps_heard(shell: Shell) -> dict[int, int]:
+    return {index: shell.heard[index].step for index in shell.lives if index in shell.heard}
 
 
 def _running(shell: Shell) -> RenderableType:
