@@ -6,14 +6,16 @@ calls is level-triggered and tries again from a fresh look, which is the only sa
 """
 
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 
 from scaletune.api.model import API_VERSION
 
@@ -99,13 +101,16 @@ class Client:
         self._api = api
 
     @classmethod
-    async def connect(cls) -> Self:
-        """Connect as the pod's service account, or by KUBECONFIG outside a cluster."""
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            await config.load_kube_config()  # type: ignore[no-untyped-call]
-        return cls(ApiClient())
+    async def connect(cls, kubeconfig: Path | None = None) -> Self:
+        """Connect as the pod's service account; outside a cluster, or when given, by kubeconfig."""
+        settings, file = Configuration(), None if kubeconfig is None else str(kubeconfig)
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(settings)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                file, client_configuration=settings, persist_config=False
+            )
+        return cls(ApiClient(settings))
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]

@@ -1,0 +1,208 @@
+"""The operator's writes on a real API server: nobody's newer word is overwritten, nothing doubles.
+
+No pod runs here, and no operator: its parts write into the control plane by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from scaletune.api.action import Create
+from scaletune.api.trial import Trial, TrialSpec
+from scaletune.shells.kubernetes.apply import Writer
+from scaletune.shells.kubernetes.client import (
+    TRIAL,
+    Client,
+    ConflictError,
+    MissingError,
+    RefusedError,
+)
+from scaletune.shells.kubernetes.reconciler import Key, LookAgain
+from scaletune.shells.kubernetes.reflector import Reflector, Source
+from scaletune.shells.kubernetes.snapshot import Stores, read_study, read_trial
+from tests.cluster import studies
+from tests.cluster.connection import Connection
+
+pytestmark = pytest.mark.usefixtures("crds")
+
+Act = Callable[[Client, Stores, Writer], Awaitable[None]]
+
+
+def _run(connection: Connection, act: Act) -> None:
+    async def main() -> None:
+        client = await Client.connect(connection.kubeconfig)
+        stores = Stores()
+        try:
+            await act(client, stores, Writer(client, stores))
+        finally:
+            await client.close()
+
+    asyncio.run(main())
+
+
+def _study(connection: Connection, namespace: str) -> Any:
+    connection.apply(studies.study(namespace, "s", budget={"trials": 2}))
+    return read_study(connection.get("study", "s", "-n", namespace))
+
+
+def _action(index: int = 0) -> Create:
+    spec = {"study": "s", "index": index, "until": 3, "parameters": [{"name": "x", "float": 0.5}]}
+    return Create(TrialSpec.model_validate(spec), "to try it")
+
+
+def _with_state(trial: Trial, state: str) -> Trial:
+    return trial.model_copy(update={"status": trial.status.model_copy(update={"state": state})})
+
+
+def test_creating_a_trial_twice_is_harmless(control_plane: Connection, namespace: str) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        first = await writer.create(study, _action())
+        again = await writer.create(study, _action())
+
+        assert first.metadata.uid == again.metadata.uid
+        assert [trial.index for trial in stores.trials.of((namespace, "s"))] == [0]
+
+    _run(control_plane, act)
+
+
+def test_a_trial_of_an_older_study_is_not_taken_for_ones_own(
+    control_plane: Connection, namespace: str
+) -> None:
+    study = _study(control_plane, namespace)
+    metadata = study.metadata.model_copy(update={"uid": "00000000-0000-0000-0000-000000000000"})
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        await writer.create(study, _action())
+
+        with pytest.raises(ConflictError):
+            await writer.create(study.model_copy(update={"metadata": metadata}), _action())
+
+    _run(control_plane, act)
+
+
+def test_what_somebody_else_wrote_in_between_is_seen_and_not_overwritten(
+    control_plane: Connection, namespace: str
+) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        known = await writer.create(study, _action())
+        control_plane.kubectl("label", "trial", "s-0000", "-n", namespace, "touched=yes")
+
+        with pytest.raises(LookAgain):
+            await writer.store_status(_with_state(known, "Running"))
+
+        [newer] = stores.trials.of((namespace, "s"))
+        assert newer.metadata.labels["touched"] == "yes"
+        await writer.store_status(_with_state(newer, "Running"))
+
+    _run(control_plane, act)
+    assert control_plane.get("trial", "s-0000", "-n", namespace)["status"]["state"] == "Running"
+
+
+def test_status_and_intent_are_written_apart(control_plane: Connection, namespace: str) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        trial = await writer.create(study, _action())
+        both = _with_state(trial, "Paused")
+        intent = {"spec": both.spec.model_copy(update={"until": 9})}
+
+        after_status = await writer.store_status(both.model_copy(update=intent))
+        assert (after_status.status.state, after_status.spec.until) == ("Paused", 3)
+        assert after_status.metadata.generation == 1
+
+        changed = after_status.model_copy(update=intent)
+        after_intent = await writer.store_spec(_with_state(changed, "Failed"))
+        assert (after_intent.status.state, after_intent.spec.until) == ("Paused", 9)
+        assert after_intent.metadata.generation == 2
+
+    _run(control_plane, act)
+
+
+def test_a_trial_that_is_gone_is_forgotten(control_plane: Connection, namespace: str) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        trial = await writer.create(study, _action())
+        control_plane.kubectl("delete", "trial", "s-0000", "-n", namespace)
+
+        with pytest.raises(LookAgain):
+            await writer.store_status(_with_state(trial, "Running"))
+
+        assert stores.trials.of((namespace, "s")) == []
+
+    _run(control_plane, act)
+
+
+def test_a_study_whose_deletion_was_missed_is_forgotten_when_looked_up(
+    control_plane: Connection, namespace: str
+) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        stores.studies.put(control_plane.get("study", "s", "-n", namespace))
+        control_plane.kubectl("delete", "study", "s", "-n", namespace)
+
+        await writer.look_up(study)
+
+        assert stores.study((namespace, "s")) is None
+
+    _run(control_plane, act)
+
+
+def test_the_mirror_follows_what_others_do(control_plane: Connection, namespace: str) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        changes: asyncio.Queue[Key] = asyncio.Queue()
+        reflector = Reflector(client, Source(TRIAL, namespace), stores.trials, changes.put_nowait)
+        mirror = asyncio.create_task(reflector.run())
+        await asyncio.wait_for(reflector.synced.wait(), 10)
+        other = Writer(client, Stores())
+
+        trial = await other.create(study, _action())
+        assert await asyncio.wait_for(changes.get(), 10) == (namespace, "s")
+        await other.store_status(_with_state(trial, "Running"))
+        await asyncio.wait_for(changes.get(), 10)
+        [seen] = stores.trials.of((namespace, "s"))
+        assert seen.status.state == "Running"
+
+        await client.delete(TRIAL, namespace, "s-0000", trial.metadata.uid)
+        await asyncio.wait_for(changes.get(), 10)
+        assert stores.trials.of((namespace, "s")) == []
+        mirror.cancel()
+
+    _run(control_plane, act)
+
+
+def test_errors_tell_what_was_refused_and_why(control_plane: Connection, namespace: str) -> None:
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        with pytest.raises(MissingError, match=r'trials.scaletune.dev "nobody" not found'):
+            await client.get(TRIAL, namespace, "nobody")
+        wrong = {"metadata": {"namespace": namespace, "name": "t"}, "spec": {"index": -1}}
+        with pytest.raises(RefusedError, match=r"spec.index"):
+            await client.create(TRIAL, {"apiVersion": TRIAL.api_version, "kind": "Trial", **wrong})
+
+    _run(control_plane, act)
+
+
+def test_an_object_that_took_the_name_of_another_is_not_deleted_for_it(
+    control_plane: Connection, namespace: str
+) -> None:
+    study = _study(control_plane, namespace)
+
+    async def act(client: Client, stores: Stores, writer: Writer) -> None:
+        trial = await writer.create(study, _action())
+
+        with pytest.raises(ConflictError):
+            await client.delete(TRIAL, namespace, "s-0000", "uid-of-the-one-before")
+
+        raw = await client.get(TRIAL, namespace, "s-0000")
+        assert read_trial(raw).metadata.uid == trial.metadata.uid
+
+    _run(control_plane, act)
