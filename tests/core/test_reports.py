@@ -140,3 +140,18 @@ def test_what_was_not_told_yet_is_absent() -> None:
     found = from_exposition(text + "\n")
 
     assert (found.step, found.checkpoint, found.milestones) == (0, None, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{{ not metrics",
+        'scaletune_trial_info{wire="1"} 1\n',
+        exposition().replace('milestone="4"', 'milestone="four"'),
+        exposition().replace("scaletune_trial_step{", 'scaletune_trial_step{x="', 1),
+    ],
+    ids=["garbage", "no incarnation", "no number", "torn"],
+)
+def test_what_cannot_be_read_is_refused_in_one_way(text: str) -> None:
+    with pytest.raises(ForeignTelemetry):
+        from_exposition(text)

@@ -37,6 +37,15 @@ class Telemetry:
 
 def from_exposition(text: str) -> Telemetry:
     """What a scrape of the metrics endpoint says. Raises ForeignTelemetry."""
+    try:
+        return _telemetry(text)
+    except ForeignTelemetry:
+        raise
+    except (ValueError, KeyError) as error:
+        raise ForeignTelemetry(f"these are not the metrics of a trial: {error!r}") from None
+
+
+def _telemetry(text: str) -> Telemetry:
     samples: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
