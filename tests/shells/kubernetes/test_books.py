@@ -97,6 +97,17 @@ def test_a_trial_is_charged_from_its_scheduling_to_its_trainers_end() -> None:
     assert trial.status.device_seconds == 30.0
 
 
+def test_the_trainers_end_is_the_attempts_whatever_runs_beside_it() -> None:
+    message = _message(Reason.PAUSED, _report(3, 0.5), checkpoint=3)
+    pod = raw_pod(state=ended(message))
+    pod["status"]["containerStatuses"].append({"name": "proxy", "state": {"running": {}}})
+
+    [trial] = _entered(pod)
+
+    assert trial.status.state == "Paused"
+    assert given.snapshot(trials=[raw_trial()], pods=(pod,)).has_live_pods(trial)
+
+
 def test_cost_alone_is_stored_in_steps_of_ten_seconds() -> None:
     known = attempt(1, "pod-uid", deviceSeconds=3.0)
     trials = [raw_trial(attempts=[known], state="Running", deviceSeconds=3.0)]

@@ -70,7 +70,9 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
         trial = attempts.heard(trial, telemetry)
         reports += reports_of(trial, telemetry)
     page = _Page(trial, reports)
-    return _judged(snapshot, page, end_of(pod)) if pod.is_over else page
+    # The trainer's end is the attempt's, whatever runs beside it.
+    has_ended = pod.is_over or pod.ending is not None
+    return _judged(snapshot, page, end_of(pod)) if has_ended else page
 
 
 def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
