@@ -333,3 +333,24 @@ def test_a_table_says_why(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert "ranked 2 of 2" in done.stdout
+
+
+def test_a_trial_without_a_state_holds_its_place_while_its_record_is_undecided(
+    tmp_path: Path,
+) -> None:
+    """The decision to pause, made in the same plan, frees nothing."""
+    path = tmp_path / "snapshot.yaml"
+    path.write_text(
+        "kind: Study\n"
+        "metadata: {name: s}\n"
+        "spec:\n"
+        "  training: {unit: Step, max: 9}\n"
+        "  policy: {asha: {eta: 3, min: 1}}\n"
+        "  budget: {trials: 9}\n"
+        "---\n"
+        "kind: Trial\n"
+        "metadata: {name: s-0000}\n"
+        "status: {milestones: [{at: 1, value: 0.5}]}\n"
+    )
+
+    assert scaletune_json("plan", "-f", str(path), "--now", "0")["actions"] == []
