@@ -317,6 +317,9 @@ def test_the_best_of_each_rung_is_kept_until_one_was_trained_in_full() -> None:
         0, promoted, record(4, 0.1, 5, "Pause"), record(16, 0.1, 6, "Complete"), state="Completed"
     )
     assert of_kind(plan(study, [done, *rest], given.NOW), Stop) == [3, 2, 1]
+    last = given.study(eta=4, most=16, parallelism=1, budget={"trials": 5})
+    running = trial(4, until=1, state="Running")
+    assert of_kind(plan(last, [done, *rest, running], given.NOW), Stop) == [3, 2, 1]
 
 
 def test_the_best_of_the_highest_rung_is_drained_when_nothing_else_can_happen() -> None:
