@@ -270,3 +270,34 @@ def test_a_study_that_cannot_start_says_what_to_do_and_starts_nothing(
     cluster.apply(made)
     study, _ = studies.wait_for_end(cluster, namespace, "odd", seconds_max=90)
     assert _reason(study, FINISHED) == ("True", "Completed")
+
+
+def test_a_study_paused_while_its_pods_wait_for_a_node_takes_them_back(
+    cluster: Connection, namespace: str, operator: Operator
+) -> None:
+    made = studies.study(namespace, "waiting", budget={"trials": 2}, parallelism=2)
+    made["spec"]["template"]["pod"]["spec"]["nodeSelector"] = {"scaletune.dev/there-is": "none"}
+    cluster.apply(made)
+    wait_until("two pods wait", lambda: len(cluster.get("pods", "-n", namespace)["items"]) == 2, 30)
+
+    def states() -> list[str | None]:
+        return [each.status.state for each in studies.stored(cluster, namespace, "waiting")[1]]
+
+    _wish(cluster, namespace, "waiting", "Paused")
+    wait_until("both are paused", lambda: states() == ["Paused", "Paused"], 30)
+    assert cluster.get("jobs,pods", "-n", namespace)["items"] == []
+
+    del made["spec"]["template"]["pod"]["spec"]["nodeSelector"]
+    cluster.apply(made)
+    _wish(cluster, namespace, "waiting", "Running")
+    _, trials = studies.wait_for_end(cluster, namespace, "waiting", seconds_max=60)
+
+    assert [trial.status.state for trial in trials] == ["Completed", "Completed"]
+    for trial in trials:
+        causes = [attempt.cause for attempt in trial.status.attempts]
+        assert (causes, trial.status.crashes) == (["Withdrawn", "Done"], 0)
+
+
+def _wish(cluster: Connection, namespace: str, name: str, state: str) -> None:
+    patch = json.dumps({"spec": {"state": state}})
+    cluster.kubectl("patch", "study", name, "-n", namespace, "--type=merge", "-p", patch)

@@ -87,7 +87,8 @@ class Effects:
         elif not is_wanted and job is not None and not job.is_deleted:
             await self._delete(job)  # it waits for a place on a node, and need not any more
         elif not is_wanted and job is None and not snapshot.has_live_pods(trial):
-            withdrawn = Verdict(Event.LOST, "Withdrawn", crashes=trial.status.crashes)
+            status = trial.status
+            withdrawn = Verdict(Event.LOST, "Withdrawn", None, status.reason, status.crashes)
             await self.writer.store_status(attempts.ended(trial, withdrawn))
         elif is_wanted and job is None and pod is None and may_start:
             return await self._create_job(snapshot, trial)
