@@ -10,11 +10,13 @@ from hypothesis import given as any_of
 from hypothesis import strategies as st
 
 from scaletune.api.action import Create, Decide, LookAgain, Pause, Plan, Resume, Stop
+from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.plan import decide, plan
 from scaletune.core.policies.samplers import configuration
+from scaletune.core.starts import decided, with_intent
 from tests import strategies
 from tests.core import given
 from tests.core.given import changed
@@ -288,6 +290,34 @@ def test_decisions_have_the_numbers_of_their_records_in_order(snapshot: Snapshot
     assert [d.number for d in own] == sorted(d.number for d in own)
     highest = [m.number for t in snapshot[1] for m in t.status.milestones]
     assert {d.number for d in promotions} <= {max([snapshot[0].status.highest_number, *highest])}
+
+
+@any_of(strategies.snapshots())
+def test_p7_carrying_a_plan_out_leaves_nothing_more_to_do_at_once(snapshot: Snapshot) -> None:
+    study, trials = snapshot
+    by_index = {trial.index: trial for trial in trials}
+    for _ in range(3):  # a promotion may serve as the reason for freeing somebody, but that ends
+        found = plan(study, by_index.values(), given.NOW)
+        if not found.decisions and not any(
+            isinstance(a, Create | Resume | Pause | Stop) for a in found.actions
+        ):
+            return
+        carried_out(by_index, found)
+    raise AssertionError("it does not settle")
+
+
+def carried_out(trials: dict[int, Trial], found: Plan) -> None:
+    """Store what a plan says, and let nothing happen in the world."""
+    for made in found.decisions:
+        trials[made.trial] = decided(trials[made.trial], made)
+    for action in found.actions:
+        if isinstance(action, Create):
+            trials[action.trial] = Trial(metadata=Metadata(name="new"), spec=action.spec)
+        elif isinstance(action, Resume):
+            trials[action.trial] = with_intent(trials[action.trial], action.until)
+        elif isinstance(action, Stop | Pause):
+            state = "Stopped" if isinstance(action, Stop) else "Paused"
+            trials[action.trial] = given.intended(trials[action.trial], state=state)
 
 
 @pytest.mark.parametrize("mode", MODES)
