@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ class Container:
             raise UnrunnableError(
                 "spec.template.pod.spec.containers[0] has no command; `scaletune run` does not"
                 " use the image, so say there what to start, such as command: [python, train.py]"
+            )
+        processes = study.spec.template.processes_per_node
+        if processes > 1 and find_spec("torch") is None:
+            raise UnrunnableError(
+                f"spec.template.processesPerNode is {processes}, which needs torchrun:"
+                " pip install 'scaletune[trainer]'"
             )
         variables = _variables(first)
         words = tuple(_expanded(str(word), variables) for word in command)

@@ -166,9 +166,15 @@ def _at_end(shell: Shell) -> bool:
 @contextmanager
 def _listening() -> Iterator[Interrupts]:
     interrupts = Interrupts()
-    before = {number: signal.signal(number, interrupts.note) for number in SIGNALS}
+    heeded = [each for each in SIGNALS if not _is_shielded(each)]
+    before = {number: signal.signal(number, interrupts.note) for number in heeded}
     try:
         yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_shielded(number: signal.Signals) -> bool:
+    """Whether we were started with nohup."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
