@@ -127,6 +127,32 @@ def _assert_it_trained_each_step_once(checkpoints: Mount, study: Study, trial: T
     assert f'"steps": {kept.step}' in json.dumps(json.loads(state.read_text()))
 
 
+def test_a_study_in_mode_stop_needs_no_claim_and_ends_the_weak_where_they_are(
+    cluster: Connection, namespace: str, operator: Operator
+) -> None:
+    made = studies.study(
+        namespace,
+        "stop",
+        [*studies.QUADRATIC, "--sleep", "0.2"],
+        initial=[{"x": 0.3}, {"x": 0.9}, {"x": 1.0}],
+        training={"unit": "Step", "max": 27},
+        policy=STOP,
+        budget={"trials": 3},
+    )
+    cluster.apply(made)
+
+    study, trials = studies.wait_for_end(cluster, namespace, "stop", seconds_max=90)
+
+    assert [trial.status.state for trial in trials] == ["Completed", "Stopped", "Stopped"]
+    assert studies.decisions(trials) == studies.replayed(study, trials)
+    for weak in trials[1:]:
+        assert "not within the 1 place that go on" in weak.status.reason
+        assert "which is stop-0000's" in weak.status.reason
+        assert [attempt.cause for attempt in weak.status.attempts] == ["Stopped"]
+        assert weak.status.last is not None
+        assert weak.status.last.step < 27
+
+
 def test_deleting_a_study_in_the_middle_removes_everything_without_the_operator(
     cluster: Connection, namespace: str, operator: Operator
 ) -> None:
