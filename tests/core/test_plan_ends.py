@@ -155,6 +155,18 @@ def test_a_paused_study_pauses_who_runs_and_starts_nothing() -> None:
     assert plan(study, [], given.NOW).actions == ()
 
 
+@pytest.mark.parametrize("state", ["Paused", "Stopped"])
+def test_a_trial_that_is_stopped_is_told_nothing_else(state: str) -> None:
+    study = given.study(mode="Stop", state=state, parallelism=5)
+    trials = [
+        trial(0, record(1, 0.1, 1, "Continue"), state="Running"),
+        trial(1, record(1, 0.5, 2), state="Running"),
+    ]
+    told = [trial for _, trial in acts(plan(study, trials, given.NOW))]
+
+    assert sorted(told, key=str) == [0, 1]
+
+
 @pytest.mark.parametrize("state", ["Paused", "Running"], ids=["gone", "still leaving"])
 def test_a_study_that_goes_on_resumes_who_was_interrupted_before_all_else(state: str) -> None:
     study = given.study(parallelism=1)
