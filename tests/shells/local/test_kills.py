@@ -77,7 +77,8 @@ def test_trainers_that_are_killed_are_started_again(laptop: Laptop, undisturbed:
     laptop.write_study(*OPTIONS, template={"retries": 100})
     with laptop.running() as popen:
         for _ in range(5):
-            victims = eventually(laptop.processes, "a trial runs") if popen.poll() is None else []
+            eventually(lambda: laptop.processes() or popen.poll() is not None, "a trial runs")
+            victims = laptop.processes()
             if victims:
                 kill(choice.choice(victims).pid)
             time.sleep(choice.uniform(0.2, 1.5))

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +29,10 @@ def replayed_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
         (made.number, int(made.decision == "Promote"), made.trial, made.milestone, made.decision)
         for made in replay(laptop.study, lines)
     )
+
+
+def journals(laptop: Laptop) -> str:
+    return "".join(path.read_text() for path in laptop.folder.volume.rglob("journal.jsonl"))
 
 
 @pytest.mark.parametrize("mode", ["Promote", "Stop"])
@@ -150,13 +153,10 @@ def test_two_runs_on_one_folder_refuse_each_other(laptop: Laptop) -> None:
         assert first.poll() is None
 
 
-def test_ctrl_c_pauses_and_the_same_command_goes_on(laptop: Laptop, tmp_path: Path) -> None:
+def test_ctrl_c_pauses_and_the_same_command_goes_on(laptop: Laptop) -> None:
     laptop.write_study("--sleep", "0.2", policy={}, training={"unit": "Step", "max": 12})
-    laptop_undisturbed = Laptop(tmp_path / "other")
-    laptop_undisturbed.home.mkdir()
     with laptop.running("--set", "budget.trials=1") as popen:
-        eventually(laptop.processes, "a trial runs")
-        time.sleep(1.5)
+        eventually(lambda: '"step":2' in journals(laptop), "it has trained two steps")
         popen.send_signal(signal.SIGINT)
         output, _ = popen.communicate(timeout=60)
 

@@ -172,7 +172,7 @@ class Shell:
     def _store(self, intake: Intake) -> bool:
         """Store what was taken in; whether there was more than time that has passed."""
         before, self.trials = self.trials, intake.trials
-        # In the order in which records are numbered, so that what is missing after a kill is the end.
+        # In the order of the records' numbers, so that what is missing after a kill are the last.
         changed = sorted(intake.changed)
         news = [index for index in changed if _is_news(before[index], self.trials[index])]
         self._unstored |= set(intake.changed)
