@@ -54,8 +54,9 @@ class Frame:
 
     def holds_place(self, trial: Trial) -> bool:
         """Whether the trial takes one of the study's places."""
-        has_work = self.next_level(trial) is not None
-        return lifecycle.holds_place(trial, self.state(trial), has_work=has_work)
+        state = self.state(trial)
+        has_work = state == "Paused" and self.next_level(trial) is not None
+        return lifecycle.holds_place(trial, state, has_work=has_work)
 
     def rank_key(self, trial: Trial, record: Milestone) -> Key:
         """The place of a record in the order of its rung."""
