@@ -5,7 +5,7 @@ Pure: the books are kept by `core.attempts`, records made by `core.observe`, end
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
@@ -96,7 +96,8 @@ def _settle(
     for trial in observe(study, after.values(), reports, faults):
         after[trial.index] = trial
     for index, made in verdicts.items():
-        after[index] = attempts.ended(after[index], made)
+        words = made.reason or after[index].status.reason  # else those of the last decision stay
+        after[index] = attempts.ended(after[index], replace(made, reason=words))
     for index, trial in after.items():
         if (index not in alive or index in verdicts) and not attempts.is_open(trial):
             after[index] = attempts.at_rest(frame, trial)
