@@ -10,7 +10,11 @@ help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: .venv/demo  ## Tune a small GPT on this machine, with no cluster: a few minutes.
-	$(BIN)/scaletune run docs/examples/gpt-demo.yaml --directory runs/gpt-demo $(DEMO)
+	$(BIN)/scaletune run docs/examples/gpt-demo.yaml $(DEMO)
+	@printf '\nThe configuration one would have taken without a search, trained in full:\n'
+	$(BIN)/scaletune run docs/examples/gpt-demo.yaml --directory runs/gpt-default --set policy=null $(DEMO) --trials 1
+	@echo
+	$(BIN)/scaletune compare runs/gpt-demo runs/gpt-default
 
 # Given on make's command line, KUBECONFIG names the cluster to test against; else one is started.
 test: .venv/test  ## Run all tests, on a real Kubernetes where there is root.
