@@ -117,9 +117,7 @@ def test_a_stop_says_against_whom_in_words() -> None:
     ]
     (stop,) = [a for a in plan(STOP, trials, given.NOW).actions if isinstance(a, Stop)]
 
-    assert stop.reason == (
-        "ranked 2 of 2 at step 1: not within the 1 place that go on, the last of which is s-0000's"
-    )
+    assert stop.reason == "ranked 2 of 2 at step 1: the best 1 goes on, down to s-0000"
 
 
 # ---- places

@@ -16,13 +16,12 @@ from tests.core import given
         (
             "Continue",
             Evidence(n=5, rank=1, quota=2),
-            "ranked 2 of 5 at step 2: within the 2 places that go on",
+            "ranked 2 of 5 at step 2: the best 2 go on",
         ),
         (
             "Stop",
             Evidence(n=5, rank=4, quota=2, against=3),
-            "ranked 5 of 5 at step 2: not within the 2 places that go on, the last of which is"
-            " s-0003's",
+            "ranked 5 of 5 at step 2: the best 2 go on, down to s-0003",
         ),
         (
             "Stop",
@@ -32,7 +31,12 @@ from tests.core import given
         (
             "Pause",
             Evidence(n=3, rank=0, quota=1),
-            "ranked 1 of 3 at step 2: pauses until it is within 1 place",
+            "ranked 1 of 3 at step 2: pauses; the best 1 goes on",
+        ),
+        (
+            "Pause",
+            Evidence(n=2, rank=0, quota=0),
+            "ranked 1 of 2 at step 2: pauses; none goes on before more have come",
         ),
         (
             "Promote",

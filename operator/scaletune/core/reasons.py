@@ -15,17 +15,14 @@ def explain(study: Study, decide: Decide) -> str:
         case "Complete":
             return f"trained in full; {standing} {where}"
         case "Continue":
-            return f"{standing} {where}: within the {_places(decide.evidence)} that go on"
+            return f"{standing} {where}: {_who_goes_on(decide.evidence)}"
         case "Promote":
             return f"{standing} {where}: goes on to the next rung"
         case "Pause":
-            return f"{standing} {where}: pauses until it is within {_places(decide.evidence)}"
+            return f"{standing} {where}: pauses; {_who_goes_on(decide.evidence)}"
     if decide.evidence.against is not None:
         rival = trial_name(study.metadata.name, decide.evidence.against)
-        return (
-            f"{standing} {where}: not within the {_places(decide.evidence)} that go on,"
-            f" the last of which is {rival}'s"
-        )
+        return f"{standing} {where}: {_who_goes_on(decide.evidence)}, down to {rival}"
     return f"failed {where}: counts as worse than every value of its rung"
 
 
@@ -35,7 +32,10 @@ def _standing(evidence: Evidence) -> str:
     return f"ranked {evidence.rank + 1} of {evidence.n}"
 
 
-def _places(evidence: Evidence) -> str:
-    if evidence.quota is None:
-        return "places"
-    return "1 place" if evidence.quota == 1 else f"{evidence.quota} places"
+def _who_goes_on(evidence: Evidence) -> str:
+    match evidence.quota:
+        case None | 0:
+            return "none goes on before more have come"
+        case 1:
+            return "the best 1 goes on"
+    return f"the best {evidence.quota} go on"
