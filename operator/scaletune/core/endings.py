@@ -1,7 +1,7 @@
 """Endings: why a study stops before everything it could do is done."""
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
@@ -47,19 +47,19 @@ def _target_reached(study: Study, ledger: Ledger) -> Ending | None:
 def _failing_alike(study: Study, ledger: Ledger) -> Ending | None:
     """The first trials to end tell whether the rest is worth starting."""
     enough = max(CONFIGURATION_FAILURES, 2 * study.spec.parallelism)
-    ended = list(islice(ledger.on("ended"), enough))
-    first = ended[:USER_ERRORS]
+    first = list(islice(ledger.on("ended"), USER_ERRORS))
     if len(first) == USER_ERRORS and all(_kind(trial) == "UserError" for trial in first):
         return Ending(
             "EndedEarly",
             f"the first {USER_ERRORS} trials all failed with an error of the training script;"
             f" the first one: {_why(first[0])}. Mend the script and make a new Study",
         )
-    if len(ended) == enough and all(map(_failed_without_value, ended)):
+    failed = list(islice(takewhile(_failed_without_value, ledger.on("ended")), enough))
+    if len(failed) == enough:
         return Ending(
             "EndedEarly",
             f"the first {enough} trials all failed before any finite value; the first one:"
-            f" {_why(ended[0])}. Look at the parameters' ranges and the metric",
+            f" {_why(failed[0])}. Look at the parameters' ranges and the metric",
         )
     return None
 
