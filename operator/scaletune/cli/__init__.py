@@ -1,4 +1,4 @@
-"""The command line: `scaletune plan | replay | validate | run | status | explain`.
+"""The command line: `scaletune plan | replay | simulate | validate | run | status | ...`.
 
 Exit codes: 0 done, 1 what was run has failed, 2 the input is invalid. Nothing heavy is imported
 before it is known which command is meant, so that `--help` and errors come at once.

@@ -64,6 +64,65 @@ def replay(
 
 
 @app.command()
+def simulate(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The Study as YAML.")],
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE.py:NAME|package.module:NAME|TABLE.jsonl",
+            help="What a training would report: a function, or recorded curves.",
+        ),
+    ],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Places, instead of spec.parallelism.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0-9", help="Seeds, instead of spec.seed; each is run.")
+    ] = None,
+    overhead: Annotated[
+        str | None,
+        typer.Option(metavar="start=S,resume=S,pause=S", help="Seconds beside the training."),
+    ] = None,
+    failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mtbf=S,repair=S", help="Each place fails and is repaired, after S on average."
+        ),
+    ] = None,
+    late: Annotated[
+        float, typer.Option(metavar="S", help="All is heard later, by S seconds on average.")
+    ] = 0.0,
+    lose: Annotated[
+        float,
+        typer.Option(metavar="F", help="This fraction of scrapes fails; the next brings the rest."),
+    ] = 0.0,
+    output: OutputOption = Output.TABLE,
+    ledger: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write what arrived, for `scaletune replay`."),
+    ] = None,
+) -> None:
+    """Say what a Study would cost and find, in virtual time and without any training.
+
+    Exit code 1: the objective raised an error.
+    """
+    from scaletune.cli.simulating import Wishes, simulate_study
+
+    wishes = Wishes(
+        objective=objective,
+        workers=workers,
+        seeds=seeds,
+        overhead=overhead,
+        failures=failures,
+        late=late,
+        lose=lose,
+        output=output,
+        ledger=ledger,
+    )
+    raise typer.Exit(simulate_study(study, wishes))
+
+
+@app.command()
 def validate(
     file: Annotated[list[str], typer.Argument(metavar="FILE", help="Studies as YAML.")],
 ) -> None:

@@ -1,6 +1,6 @@
 """Reads a Study that is to be run: as strict as the API server, in the same words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,23 @@ def read_documents(path: str) -> list[dict[str, Any]]:
         raise Refusal(str(error)) from None
 
 
-def read_study(path: str, settings: Iterable[str] = ()) -> Study:
-    """The Study of a file with some fields set otherwise. Raises Refusal."""
+def read_study(
+    path: str, settings: Iterable[str] = (), pod: Mapping[str, Any] | None = None
+) -> Study:
+    """The Study of a file with some fields set otherwise. Raises Refusal.
+
+    `pod` is the pod template of a Study that leaves its own out.
+    """
     studies = [each for each in read_documents(path) if each.get("kind") == "Study"]
     if len(studies) != 1:
         raise Refusal(f"{path}: expected one Study, found {len(studies)}")
     document = studies[0]
     for setting in settings:
         _set(document, setting)
+    if pod is not None and isinstance(spec := document.get("spec"), dict):
+        template = spec["template"] = spec.get("template") or {}
+        if isinstance(template, dict):
+            template.setdefault("pod", pod)
     try:
         return parse_study(document)
     except InvalidError as error:

@@ -1,0 +1,136 @@
+"""`scaletune simulate`: what a Study would cost and find, in virtual time."""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaletune.api import reader
+from scaletune.api.study import Study
+from scaletune.cli.refusal import Refusal
+from scaletune.cli.study_file import read_study
+from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
+from scaletune.shells.simulate.objectives import InvalidObjective, ObjectiveError, load
+from scaletune.shells.simulate.outcome import outcome
+from scaletune.shells.simulate.shell import Line
+from scaletune.shells.simulate.simulation import Setting, simulate
+from scaletune.shells.simulate.world import Hopeless
+
+SEEDS_MAX = 1000
+# What is trained is not asked for here: a Study may leave it out.
+_POD = {"spec": {"containers": [{"name": "trainer", "image": "none"}]}}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The options as they were given."""
+
+    objective: str
+    workers: int | None = None
+    seeds: str | None = None
+    overhead: str | None = None
+    failures: str | None = None
+    late: float = 0.0
+    lose: float = 0.0
+    output: str = "table"
+    ledger: str | None = None
+
+
+def simulate_study(path: str, wishes: Wishes) -> int:
+    """Simulate it and print; the exit code. Raises Refusal."""
+    study = read_study(path, pod=_POD)
+    circumstances = _circumstances(wishes)
+    seeds = [study.spec.seed] if wishes.seeds is None else _seeds(wishes.seeds)
+    folder = None if wishes.ledger is None else _folder(Path(wishes.ledger))
+    outcomes = []
+    try:
+        with redirect_stdout(sys.stderr):  # an objective may print; the result is printed alone
+            function = load(wishes.objective, study.spec)
+            setting = Setting(study, function, circumstances, wishes.workers)
+            for seed in seeds:
+                shell = simulate(setting, seed)
+                outcomes.append(outcome(shell))
+                if folder is not None:
+                    _write_ledger(folder, shell.study, shell.lines)
+    except ObjectiveError as error:
+        sys.stderr.write(f"scaletune: {error}\n")
+        return 1
+    except (InvalidObjective, Hopeless) as error:
+        raise Refusal(str(error)) from None
+    if wishes.output == "json":
+        document = {"study": study.metadata.name, "seeds": outcomes}
+        sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    else:
+        from scaletune.cli import forecast, words
+
+        words.screen().print(forecast.forecast(shell.study, outcomes))
+    return 0
+
+
+def _circumstances(wishes: Wishes) -> Circumstances:
+    overhead = _seconds("--overhead", wishes.overhead, ("start", "resume", "pause"))
+    failures = _seconds("--failures", wishes.failures, ("mtbf", "repair"))
+    if wishes.failures is not None and not failures.get("mtbf"):
+        raise Refusal(f"--failures {wishes.failures}: give mtbf, seconds above 0")
+    if not 0 <= wishes.late < math.inf:
+        raise Refusal(f"--late {wishes.late:g}: give seconds, 0 or more")
+    if not 0 <= wishes.lose < 1:
+        raise Refusal(f"--lose {wishes.lose:g}: give a fraction of scrapes, below 1")
+    return Circumstances(Overhead(**overhead), Failures(**failures), wishes.late, wishes.lose)
+
+
+def _seconds(option: str, text: str | None, names: tuple[str, ...]) -> dict[str, float]:
+    """name=seconds,name=seconds."""
+    found: dict[str, float] = {}
+    for part in [] if text is None else text.split(","):
+        name, _, value = part.strip().partition("=")
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if name not in names or name in found or not 0 <= seconds < math.inf:
+            usage = ",".join(f"{each}=SECONDS" for each in names)
+            raise Refusal(f"{option} {text}: {part.strip()!r} is not one of {usage}")
+        found[name] = seconds
+    return found
+
+
+def _seeds(text: str) -> list[int]:
+    """0-9, or 0,3,7-8."""
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,15})(?:-(\d{1,15}))?\s*", part)
+        if match is None:
+            raise Refusal(f"--seeds {text}: write it as 0-9, 7 or 0,3,7-8")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= SEEDS_MAX:
+            raise Refusal(f"--seeds {text}: {part} must rise, by less than {SEEDS_MAX}")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return list(seeds)
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"--ledger {path}: {error.strerror}") from None
+    return path
+
+
+def _write_ledger(folder: Path, study: Study, lines: list[Line]) -> None:
+    """The run's ledger, and the Study as it was simulated, for `scaletune replay`."""
+    fields: Mapping[str, Any] = study.to_yaml_fields()
+    resource = {"apiVersion": study.api_version, "kind": study.kind}
+    metadata = {"name": study.metadata.name}
+    text = reader.write({**resource, "metadata": metadata, "spec": fields["spec"]})
+    try:
+        (folder / "study.yaml").write_text(text, encoding="utf-8")
+        ledger = folder / f"seed-{study.spec.seed}.jsonl"
+        ledger.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise Refusal(f"--ledger {folder}: {error.strerror}") from None

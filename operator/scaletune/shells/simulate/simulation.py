@@ -1,0 +1,86 @@
+"""A simulation: one study with one seed, from its creation to its end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scaletune.api.study import Study
+from scaletune.core.policies.policy import policy_of
+from scaletune.shells.simulate.faults import Circumstances
+from scaletune.shells.simulate.objectives import Function
+from scaletune.shells.simulate.shell import Shell
+from scaletune.shells.simulate.world import Hopeless, Site, World
+
+TRIALS_MAX = 100_000
+LOOK_SECONDS_MIN = 1e-3  # sums of floats: a budget may be used up a little after it is due
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is simulated, all but the seed."""
+
+    study: Study
+    objective: Function
+    circumstances: Circumstances
+    workers: int | None = None
+
+
+def simulate(setting: Setting, seed: int) -> Shell:
+    """The study at its end. Raises ObjectiveError, and Hopeless when there would be none."""
+    shell = begin(setting, seed)
+    for _ in turns(shell):
+        if len(shell.trials) > TRIALS_MAX:
+            raise Hopeless(
+                f"{len(shell.trials)} trials were created and the budget is not used up; set"
+                " budget.trials"
+            )
+    return shell
+
+
+def begin(setting: Setting, seed: int) -> Shell:
+    """The study before anything has happened."""
+    update: dict[str, object] = {"seed": seed, "state": "Running"}
+    if setting.workers is not None:
+        update["parallelism"] = setting.workers
+    spec = setting.study.spec.model_copy(update=update)
+    metadata = setting.study.metadata.model_copy(update={"generation": 1})
+    study = Study(metadata=metadata, spec=spec)
+    site = Site(
+        nodes=spec.parallelism,
+        devices=spec.template.processes_per_node,
+        levels=policy_of(study).levels,
+        seed=seed,
+        circumstances=setting.circumstances,
+        objective=setting.objective,
+    )
+    return Shell(study, World(site))
+
+
+def turns(shell: Shell) -> Iterator[float]:
+    """Turn by turn until the study is finished; the time of each."""
+    world = shell.world
+    shell.turn((), look=True)
+    while not shell.finished:
+        yield world.now
+        exhausted = _exhausted_at(shell)
+        due = [at for at in (world.next_at, shell.look_at, exhausted) if at is not None]
+        if not due:
+            raise Hopeless(f"nothing runs, nothing can start, and {_name(shell)} is not finished")
+        at = min(due)
+        news = world.advance(at)
+        if at == exhausted:
+            news += world.look()
+        shell.turn(news, look=at in (shell.look_at, exhausted))
+    yield world.now
+
+
+def _exhausted_at(shell: Shell) -> float | None:
+    """When the trainers that run now will have used up gpuHours."""
+    hours, world = shell.study.spec.budget.gpu_hours, shell.world
+    if hours is None or not world.running:
+        return None
+    left = hours * 3600 / world.site.devices - world.busy_seconds
+    return world.now + max(left / world.running, LOOK_SECONDS_MIN)
+
+
+def _name(shell: Shell) -> str:
+    return shell.study.metadata.name

@@ -1,0 +1,283 @@
+"""The world in virtual time: nodes that trainers live on, and what the shell hears of them.
+
+A trainer starts, trains from milestone to milestone, leaves when it has reached `until` or is told
+to. A checkpoint lies at each milestone: when a node fails, what was trained since is lost, and the
+next attempt does it again with the same result. What a trainer has reported is never lost: a report
+that no scrape has brought comes with the end of the attempt.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from scaletune.core.failures import End
+from scaletune.core.reports import Telemetry
+from scaletune.shells.simulate import faults, objectives
+from scaletune.shells.simulate.faults import Circumstances
+from scaletune.shells.simulate.objectives import Call, Function, Segment, Values
+from scaletune_trainer.wire import MilestoneReport, Reason, State, TerminationMessage
+
+LOSSES_MAX = 1000  # of one segment, one after the other
+
+
+class Hopeless(Exception):
+    """The simulation would never end, and why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """An attempt to start."""
+
+    trial: int
+    name: str
+    incarnation: str
+    parameters: Values
+    seed: int
+    step: int  # of the checkpoint that it resumes from; 0 without one
+    until: int
+
+
+@dataclass(frozen=True)
+class News:
+    """What the shell hears of a trial's latest attempt."""
+
+    trial: int
+    telemetry: Telemetry
+    device_seconds: float
+    end: End | None = None
+
+
+@dataclass(eq=False)
+class _Life:
+    """A trainer, from its start to its end."""
+
+    order: Order
+    node: int
+    began: float
+    step: int
+    until: int
+    reports: list[MilestoneReport] = field(default_factory=list)
+    told: int = 0  # how many of its reports the shell has heard
+    leaving: Reason | None = None
+    left: float | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the trainers of one study live."""
+
+    nodes: int
+    devices: int  # of a node, all used by one trial
+    levels: tuple[int, ...]
+    seed: int
+    circumstances: Circumstances
+    objective: Function
+
+
+class World:
+    """Nodes and trainers. Time goes on only by `advance`."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.now = site, 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._free = list(range(site.nodes))
+        self._down: set[int] = set()
+        self._on: dict[int, _Life] = {}
+        self._lives: dict[int, _Life] = {}
+        self._next: list[_Life] = []
+        self._news: list[News] = []
+        self._states: dict[int, object] = {}
+        self._segments: dict[int, tuple[int, Segment]] = {}
+        self._losses: dict[int, int] = {}
+        self._left_seconds = self._began_seconds = 0.0
+        if site.circumstances.failures.mtbf < math.inf:
+            for node in range(site.nodes):
+                self._age(node, faults.lives(site.circumstances.failures, site.seed, node))
+
+    # ---- what the shell may ask and do
+
+    @property
+    def next_at(self) -> float | None:
+        """When something happens next."""
+        return self._events[0][0] if self._events else None
+
+    @property
+    def running(self) -> int:
+        """How many nodes are in use."""
+        return len(self._on)
+
+    @property
+    def busy_seconds(self) -> float:
+        """Node seconds used so far."""
+        return self._left_seconds + len(self._on) * self.now - self._began_seconds
+
+    @property
+    def has_free_node(self) -> bool:
+        """Whether an attempt can start now."""
+        while self._free and self._free[0] in self._down:
+            heapq.heappop(self._free)
+        return bool(self._free)
+
+    def advance(self, at: float) -> list[News]:
+        """Let time go on to `at`; what the shell has heard by then."""
+        self.now, self._news = at, []
+        while self._events and self._events[0][0] <= at:
+            heapq.heappop(self._events)[2]()
+        return self._news
+
+    def start(self, order: Order) -> None:
+        """Start an attempt on a free node."""
+        assert self.has_free_node
+        assert order.trial not in self._lives
+        life = _Life(order, heapq.heappop(self._free), self.now, order.step, order.until)
+        self._on[life.node] = self._lives[order.trial] = life
+        self._began_seconds += self.now
+        overhead = self.site.circumstances.overhead
+        self._after(overhead.resume if order.step else overhead.start, partial(self._ready, life))
+
+    def direct(self, trial: int, until: int, state: State) -> None:
+        """What a running trainer is to do from now on."""
+        life = self._lives.get(trial)
+        if life is None or life.leaving or life.left is not None:
+            return
+        life.until = until
+        if state is not State.RUNNING:
+            self._leave(life, Reason.PAUSED if state is State.PAUSED else Reason.STOPPED)
+
+    def go_on(self) -> None:
+        """Let trainers begin what comes next: the shell has said what it wants of them."""
+        ready, self._next = self._next, []
+        for life in ready:
+            if life.left is None and not life.leaving:
+                self._train(life)
+
+    def look(self) -> list[News]:
+        """What every trainer has used so far."""
+        return [self._heard_of(life, life.told) for life in self._lives.values()]
+
+    # ---- the lives of trainers
+
+    def _after(self, seconds: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), event))
+
+    def _ready(self, life: _Life) -> None:
+        self._next.append(life)
+
+    def _train(self, life: _Life) -> None:
+        order = life.order
+        target = next(level for level in self.site.levels if level > life.step)
+        known = self._segments.get(order.trial)
+        if known is None or known[0] != life.step:
+            state = self._states.get(order.trial)
+            call = Call(order.name, order.parameters, life.step, target, order.seed, state)
+            known = (life.step, objectives.evaluate(self.site.objective, call))
+            self._segments[order.trial] = known
+        segment = known[1]
+        if segment.out_of_memory:
+            self._leave(life, Reason.OUT_OF_MEMORY)
+        else:
+            self._after(segment.seconds, partial(self._reach, life, target, segment))
+
+    def _reach(self, life: _Life, target: int, segment: Segment) -> None:
+        if life.left is not None or life.leaving:
+            return
+        trial = life.order.trial
+        self._report(life, target, segment.value)
+        if not math.isfinite(segment.value):
+            self._leave(life, Reason.DIVERGED)
+            return
+        life.step = target
+        self._states[trial] = segment.state
+        self._segments.pop(trial, None)
+        self._losses.pop(trial, None)
+        if target < life.until:
+            self._next.append(life)
+        else:
+            done = target == self.site.levels[-1]
+            self._leave(life, Reason.DONE if done else Reason.PAUSED)
+
+    def _report(self, life: _Life, step: int, value: float) -> None:
+        number = len(life.reports) + 1
+        seconds = (self.now - life.began) * self.site.devices
+        life.reports.append(MilestoneReport(step, step, value, number, 0, seconds))
+        name = f"{life.order.incarnation} {number}"
+        where = self.site.circumstances
+        delay = faults.delay_of_report(where, self.site.seed, life.order.trial, name)
+        self._after(delay, partial(self._scraped, life, number))
+
+    def _scraped(self, life: _Life, number: int) -> None:
+        """Reports stay to be seen until the end; then they come with it."""
+        if life.left is None and life.told < number:
+            self._news.append(self._heard_of(life, number))
+
+    def _leave(self, life: _Life, reason: Reason) -> None:
+        life.leaving = reason
+        pause = self.site.circumstances.overhead.pause if reason is Reason.PAUSED else 0.0
+        self._after(pause, partial(self._gone, life))
+
+    def _gone(self, life: _Life) -> None:
+        if life.left is None:
+            heapq.heappush(self._free, life.node)
+            assert life.leaving is not None
+            message = TerminationMessage(reason=life.leaving, step=life.step)
+            self._end(life, End(0, message))
+
+    def _end(self, life: _Life, end: End) -> None:
+        life.left = self.now
+        del self._on[life.node]
+        self._began_seconds -= life.began
+        self._left_seconds += self.now - life.began
+        trial, name = life.order.trial, life.order.incarnation
+        delay = faults.delay_of_end(self.site.circumstances, self.site.seed, trial, name)
+        self._after(delay, partial(self._buried, life, end))
+
+    def _buried(self, life: _Life, end: End) -> None:
+        del self._lives[life.order.trial]
+        self._news.append(self._heard_of(life, len(life.reports), end))
+
+    def _heard_of(self, life: _Life, upto: int, end: End | None = None) -> News:
+        new = tuple(life.reports[life.told : upto])
+        life.told = max(life.told, upto)
+        telemetry = Telemetry(
+            incarnation=life.order.incarnation,
+            step=life.step,
+            milestones=new,
+            sequence=life.told,
+            checkpoint=life.step if life.step > life.order.step else None,
+        )
+        until = self.now if life.left is None else life.left
+        seconds = (until - life.began) * self.site.devices
+        return News(life.order.trial, telemetry, seconds, end)
+
+    # ---- the lives of nodes
+
+    def _age(self, node: int, lives: Iterator[tuple[float, float]]) -> None:
+        seconds, repair = next(lives)
+        self._after(seconds, partial(self._fail, node, repair, lives))
+
+    def _fail(self, node: int, repair: float, lives: Iterator[tuple[float, float]]) -> None:
+        self._down.add(node)
+        life = self._on.get(node)
+        if life is not None:
+            self._lose(life)
+        self._after(repair, partial(self._repaired, node, lives))
+
+    def _lose(self, life: _Life) -> None:
+        trial = life.order.trial
+        losses = self._losses[trial] = self._losses.get(trial, 0) + 1
+        if losses > LOSSES_MAX:
+            raise Hopeless(
+                f"{life.order.name} lost its node {losses} times before the milestone after"
+                f" {life.step}: with this mtbf it will not get there; milestones must lie closer"
+            )
+        self._end(life, End(None, disrupted=True))
+
+    def _repaired(self, node: int, lives: Iterator[tuple[float, float]]) -> None:
+        self._down.discard(node)
+        if node not in self._free:  # it was not in use
+            heapq.heappush(self._free, node)
+        self._age(node, lives)
