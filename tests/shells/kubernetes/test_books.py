@@ -44,6 +44,12 @@ def test_a_pod_that_runs_gives_the_attempt_its_incarnation() -> None:
     assert trial.status.state == "Running"
 
 
+def test_a_pod_on_its_way_is_not_worth_a_write() -> None:
+    creating = raw_pod(phase="Pending", state={"waiting": {"reason": "ContainerCreating"}})
+
+    assert _entered(creating) == []
+
+
 def test_a_pod_that_waits_for_a_node_is_nobody_yet() -> None:
     pending = raw_pod(conditions=[], containerStatuses=[], phase="Pending")
 

@@ -97,8 +97,11 @@ def _closed(trial: Trial, verdict: Verdict) -> Trial:
 
 
 def _is_worth_storing(before: Trial, after: Trial, devices: int) -> bool:
-    """Anything but cost, checkpoint and acknowledged sequence is stored at once; these along with
-    it, or when ten seconds of cost have gathered."""
+    """Anything but cost, checkpoint, acknowledged sequence and the pod's uid is stored at once.
+
+    These are stored along with it (a pod's start changes the state), or when ten seconds of cost
+    have gathered.
+    """
     if _apart_from_progress(before) != _apart_from_progress(after):
         return True
     cost = after.status.device_seconds - before.status.device_seconds
@@ -109,7 +112,8 @@ def _apart_from_progress(trial: Trial) -> Trial:
     status = trial.status.model_copy(
         update={
             "attempts": tuple(
-                each.model_copy(update={"device_seconds": 0.0}) for each in trial.status.attempts
+                each.model_copy(update={"device_seconds": 0.0, "incarnation": ""})
+                for each in trial.status.attempts
             ),
             "device_seconds": 0.0,
             "checkpoint": None,

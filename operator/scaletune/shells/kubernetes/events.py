@@ -7,6 +7,8 @@ for people alone: losing one changes nothing, and nothing reads them.
 import logging
 from collections.abc import Iterable
 
+from aiohttp import ClientError
+
 from scaletune.api.action import Decide
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
@@ -36,7 +38,7 @@ async def tell(
             await client.create(EVENT, decision_event(trial, made, text, now))
         except ConflictError:
             pass
-        except ApiError as error:
+        except (ApiError, ClientError, TimeoutError) as error:
             log.warning("an Event was not accepted: %s", error)
 
 

@@ -53,6 +53,10 @@ class Reconciler:
         loop = asyncio.get_running_loop()
         self._timers[key] = loop.call_later(seconds, self.trigger, key)
 
+    def is_dirty(self, key: Key) -> bool:
+        """Whether another look at this key is due."""
+        return key in self._dirty
+
     async def stop(self) -> None:
         """End everything, and wait until it has."""
         for timer in self._timers.values():

@@ -40,12 +40,12 @@ class Shell:
 
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client, self._settings = client, settings
-        self._stores = Stores()
-        self._writer = Writer(client, self._stores)
-        self._effects = Effects(client, self._stores, self._writer)
+        self.stores = Stores()
+        self._writer = Writer(client, self.stores)
+        self._effects = Effects(client, self.stores, self._writer)
         self._reconciler = Reconciler(self.reconcile, settings.concurrency)
         self._scraper = Scraper(self._pods, self._trigger)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._is_synced = False
         # By uid of a Study: when its status was written, when it was fetched, and what is wrong
         # with a generation of its spec. Losing them costs a write, a read, and a moment.
@@ -55,7 +55,7 @@ class Shell:
 
     async def start(self) -> None:
         """Mirror the cluster; nothing is reconciled before all of it was seen once."""
-        stores, namespace = self._stores, self._settings.namespace
+        stores, namespace = self.stores, self._settings.namespace
         jobs = Source(JOB, namespace, STUDY_LABEL)
         pods = Source(POD, namespace, STUDY_LABEL)
         trials = Source(TRIAL, namespace)
@@ -73,27 +73,31 @@ class Shell:
     async def stop(self) -> None:
         """End everything; the stored state is always good to go on from."""
         await self._reconciler.stop()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.close()
 
     def study_changed(self, event: str | None, raw: Json) -> None:
         """Take in what the watch of Studies says."""
-        studies = self._stores.studies
+        studies = self.stores.studies
         key = studies.remove(raw) if event == "DELETED" else studies.put(raw)
         if key is not None:
             self._trigger(key)
 
     def _run(self, *coroutines: Coroutine[Any, Any, None]) -> None:
-        self._tasks += [asyncio.create_task(each) for each in coroutines]
+        for each in coroutines:
+            task = asyncio.create_task(each)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _trigger(self, key: Key) -> None:
         if self._is_synced:
             self._reconciler.trigger(key)
 
     def _pods(self) -> Iterator[tuple[Key, Pod]]:
-        pods = self._stores.pods
+        pods = self.stores.pods
         return ((key, pod) for key in pods.groups() for pod in pods.of(key))
 
     async def reconcile(self, key: Key) -> float | None:
@@ -117,13 +121,15 @@ class Shell:
             snapshot, self._scraper.heard, now, may_start=problem is None
         )
         snapshot = self._fresh(key)
-        await self._summarise(snapshot, plan, problem or refused, now)
-        await events.tell(self._client, snapshot.study, snapshot.trials, plan.decisions, now)
+        self._run(events.tell(self._client, snapshot.study, snapshot.trials, plan.decisions, now))
+        # While more is to be done at once, people can wait for a second.
+        if not self._reconciler.is_dirty(key) or self._last_written(snapshot.study, now) > 1.0:
+            await self._summarise(snapshot, plan, problem or refused, now)
         return self._next_look(snapshot, plan, refused, now)
 
     async def _resync(self, key: Key, now: float) -> None:
         """Fetch a Study that the watch has not confirmed for long: a watch can miss a deletion."""
-        study = self._stores.study(key)
+        study = self.stores.study(key)
         if study is None:
             return
         seen = self._seen.setdefault(study.metadata.uid, now)
@@ -132,7 +138,7 @@ class Shell:
             self._seen[study.metadata.uid] = now
 
     def _snapshot(self, key: Key) -> Snapshot | None:
-        return Snapshot.take(self._stores, key)
+        return Snapshot.take(self.stores, key)
 
     def _fresh(self, key: Key) -> Snapshot:
         """The snapshot after our own writes."""
@@ -172,8 +178,12 @@ class Shell:
     def _is_worth_writing(self, study: Study, new: StudyStatus, now: float) -> bool:
         if status.differs_beyond_cost(study.status, new):
             return True
-        last = self._written.get(study.metadata.uid, 0.0)
-        return now - last >= status.COST_SECONDS and status.differs(study.status, new)
+        is_time = self._last_written(study, now) >= status.COST_SECONDS
+        return is_time and status.differs(study.status, new)
+
+    def _last_written(self, study: Study, now: float) -> float:
+        """How many seconds ago the Study's status was written."""
+        return now - self._written.get(study.metadata.uid, 0.0)
 
     def _next_look(self, snapshot: Snapshot, plan: Plan, refused: str | None, now: float) -> float:
         looks = [self._settings.resync_seconds]
