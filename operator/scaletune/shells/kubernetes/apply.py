@@ -129,7 +129,8 @@ async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: 
         if isinstance(action, Pause | Stop):
             trial = changed.get(action.trial, trials[action.trial])
             changed[action.trial] = _with_reason(trial, action.reason)
-    for trial in await writer.store_each(writer.store_status, changed.values()):
+    news = [trial for index, trial in changed.items() if trial != trials[index]]
+    for trial in await writer.store_each(writer.store_status, news):
         trials[trial.index] = trial
     for action in plan.actions:
         match action:

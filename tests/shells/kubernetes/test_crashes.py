@@ -1,0 +1,119 @@
+"""The operator may die at any write: the study ends as if nothing had happened."""
+
+import asyncio
+from functools import cache
+from itertools import cycle
+
+import pytest
+
+from scaletune.api.conditions import FINISHED, is_true
+from scaletune.api.study import Study
+from scaletune.api.trial import Trial
+from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL
+from scaletune.shells.kubernetes.reconciler import LookAgain
+from scaletune.shells.kubernetes.settings import Settings
+from scaletune.shells.kubernetes.shell import Shell
+from scaletune.shells.kubernetes.snapshot import read_study, read_trial
+from tests.shells.kubernetes import given
+from tests.shells.kubernetes.fake import Cluster, Death, Died
+from tests.shells.kubernetes.given import KEY
+
+TURNS_MAX = 300
+POLICIES = {
+    "promote": {"asha": {"eta": 2, "min": 7, "mode": "Promote"}},
+    "stop": {"asha": {"eta": 2, "min": 7, "mode": "Stop"}},
+    "full": {},
+}
+
+
+def _cluster(policy: str) -> Cluster:
+    cluster = Cluster()
+    raw = given.raw_study(policy=POLICIES[policy], budget={"trials": 3})
+    raw["metadata"] = {"name": "s", "namespace": "ml"}
+    cluster.add(STUDY, raw)
+    return cluster
+
+
+async def _run(cluster: Cluster, every: int = 0) -> tuple[Study, list[Trial]]:
+    """Run the study to its end; an operator that died is followed by one that knows nothing.
+
+    With `every`, that one dies so many writes later, each in another way.
+    """
+    shell, deaths = Shell(cluster, Settings()), cycle(Death)
+    for _ in range(TURNS_MAX):
+        cluster.show(shell)
+        cluster.land()
+        try:
+            await shell.reconcile(KEY)
+        except LookAgain:
+            continue
+        except Died:
+            cluster.is_dead = False
+            if every:
+                cluster.dies_at, cluster.death = cluster.writes + every, next(deaths)
+            shell = Shell(cluster, Settings())
+            continue
+        [study] = map(read_study, cluster.all(STUDY))
+        if is_true(study.status.conditions, FINISHED):
+            await shell.stop()
+            trials = sorted(map(read_trial, cluster.all(TRIAL)), key=lambda trial: trial.index)
+            return study, trials
+        cluster.tick()
+    raise AssertionError(f"the study has not ended after {TURNS_MAX} turns")
+
+
+def _story(study: Study, trials: list[Trial]) -> object:
+    """All that must not depend on when the operator died."""
+    records = [
+        (trial.index, [record.model_copy(update={"device_seconds": 0.0}) for record in records])
+        for trial in trials
+        for records in [trial.status.milestones]
+    ]
+    lives = [
+        (trial.status.state, trial.spec.until, [each.cause for each in trial.status.attempts])
+        for trial in trials
+    ]
+    return records, lives, study.status.best, study.status.created, study.status.progress
+
+
+@cache
+def _undisturbed(policy: str) -> tuple[object, int]:
+    cluster = _cluster(policy)
+    story = _story(*asyncio.run(_run(cluster)))
+    return story, cluster.writes
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_undisturbed_study_ends_with_nothing_left_running(policy: str) -> None:
+    cluster = _cluster(policy)
+
+    study, trials = asyncio.run(_run(cluster))
+
+    assert len(trials) == 3
+    assert study.status.best is not None
+    assert study.status.running == 0
+    assert cluster.all(JOB) == []
+    assert len(cluster.all(SERVICE)) == 1
+
+
+@pytest.mark.parametrize("death", Death)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_operator_that_dies_at_any_write_changes_nothing(policy: str, death: Death) -> None:
+    story, writes = _undisturbed(policy)
+
+    for dies_at in range(1, writes + 1):
+        cluster = _cluster(policy)
+        cluster.dies_at, cluster.death = dies_at, death
+        again = _story(*asyncio.run(_run(cluster)))
+
+        assert again == story, f"the operator died at write {dies_at} of {writes}"
+
+
+@pytest.mark.parametrize("every", range(1, 8))
+def test_operators_that_die_again_and_again_still_come_to_the_same_end(every: int) -> None:
+    story, writes = _undisturbed("promote")
+    cluster = _cluster("promote")
+    cluster.dies_at = every
+
+    assert _story(*asyncio.run(_run(cluster, every))) == story
+    assert cluster.writes > writes
