@@ -172,12 +172,12 @@ def test_a_trial_that_is_not_next_leaves_its_place_to_nobody_until_it_is_gone() 
     assert acts(plan(study, [paused(0, 0.1, 1), arrived], given.NOW)) == []
 
 
-def test_lowered_parallelism_is_reached_by_letting_trials_go() -> None:
+def test_the_next_to_be_promoted_keeps_its_place_though_parallelism_was_lowered() -> None:
     study = given.study(parallelism=1)
     arrived = trial(1, record(1, 0.1, 2), until=1, state="Running")
     running = trial(2, until=1, state="Running")
 
-    assert acts(plan(study, [paused(0, 0.5, 1), arrived, running], given.NOW)) == []
+    assert acts(plan(study, [paused(0, 0.5, 1), arrived, running], given.NOW)) == [("Resume", 1)]
 
 
 def test_raised_parallelism_is_filled_at_once() -> None:

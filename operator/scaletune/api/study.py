@@ -127,8 +127,8 @@ class StudySpec(Model):
     seed: Annotated[Int, Field(ge=0, le=2**53, json_schema_extra=_fixed("seed"))] = 0
     """seed determines every random draw: the same seed gives the same configurations."""
     state: Literal["Running", "Paused", "Stopped"] = "Running"
-    """state is your wish: Paused pauses all trials with a checkpoint, Running goes on, Stopped ends
-    the study for good."""
+    """state is your wish: Paused pauses all trials with a checkpoint, Running goes on, Stopped
+    stops all trials, which ends the study."""
     parallelism: Annotated[Int, Field(ge=1, le=10_000)] = 1
     """parallelism is how many trials may run at once; it can change at any time."""
     objectives: Annotated[

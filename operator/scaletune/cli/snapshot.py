@@ -20,7 +20,6 @@ from scaletune.api.reader import UnreadableError, read, read_file
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.cli.refusal import Refusal
-from scaletune.core.ledger import Frame
 
 M = TypeVar("M", bound=BaseModel)
 Fields = dict[str, Any]
@@ -86,9 +85,10 @@ def read_snapshot(paths: Iterable[str]) -> Snapshot:
     name = str(studies[0].part("metadata").get("name", "study"))
     by_index = _by_index(name, trials)
     _number(list(by_index.values()))
-    study = _study(studies[0], name, by_index.values())
-    frame = Frame.of(study)
-    return Snapshot(study, tuple(_in_state(frame, _trial(each)) for each in by_index.values()))
+    return Snapshot(
+        study=_study(studies[0], name, by_index.values()),
+        trials=tuple(_trial(entry) for entry in by_index.values()),
+    )
 
 
 def _documents(paths: Iterable[str]) -> Iterator[Document]:
@@ -221,13 +221,6 @@ def _trial(entry: _Entry) -> Trial:
     status = {**entry.status, "milestones": entry.milestones}
     fields = {"metadata": entry.metadata, "spec": entry.spec, "status": status}
     return _parse(Trial, fields, entry.document.title)
-
-
-def _in_state(frame: Frame, trial: Trial) -> Trial:
-    """The trial in the state that its records tell, before anything is decided on them: a decision
-    alone frees no place."""
-    status = trial.status.model_copy(update={"state": frame.state(trial)})
-    return trial.model_copy(update={"status": status})
 
 
 def _study(document: Document, name: str, trials: Iterable[_Entry]) -> Study:

@@ -17,8 +17,7 @@ from typing import Any
 
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Milestone, Trial, TrialState
-from scaletune.core import lifecycle
-from scaletune.core.policies.policy import policy_of
+from scaletune.core import lifecycle, rungs
 from scaletune.core.ranked import Key, Ranked
 
 Shelf = str | tuple[str, Any]
@@ -35,9 +34,8 @@ class Frame:
 
     @classmethod
     def of(cls, study: Study) -> "Frame":
-        policy = policy_of(study)
         sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
-        return cls(sign, policy.levels, policy.first_until)
+        return cls(sign, rungs.milestones(study), rungs.first_until(study))
 
     @property
     def most(self) -> int:
@@ -51,6 +49,13 @@ class Frame:
     def state(self, trial: Trial) -> TrialState:
         """The trial's state, from its status or its records."""
         return lifecycle.state(trial, self.first, self.most)
+
+    def in_its_state(self, trial: Trial) -> Trial:
+        """The trial with its state said: a decision on its records then frees no place."""
+        if trial.status.state is not None:
+            return trial
+        status = trial.status.model_copy(update={"state": self.state(trial)})
+        return trial.model_copy(update={"status": status})
 
     def holds_place(self, trial: Trial) -> bool:
         """Whether the trial takes one of the study's places."""

@@ -11,7 +11,7 @@ In this order:
 2. a study that has ended (stopped, target reached, failing alike) stops its trials;
 3. a study that is paused, or has used up its budget, pauses them with a checkpoint;
 4. otherwise free places are filled: trials that were interrupted, then promotions, then new trials;
-5. trials that can never go on any more are stopped, so that their checkpoints can be freed;
+5. trials too far down their rung to be promoted are stopped, so that checkpoints can be freed;
 6. when nothing holds a place and nothing can start, the study is finished.
 
 Each step sees what the steps before it did, in a Ledger that is carried along. What the policies
@@ -40,7 +40,7 @@ from scaletune.core.starts import Start, decided, next_start
 
 Following = Callable[[Study, Ledger], Start | None]
 
-FREED = "can never be among the best of its rung any more; its checkpoint is no longer needed"
+FREED = "is too far down its rung to be promoted; its checkpoint is no longer needed"
 DONE = "all trials have ended and none can go on"
 TOO_DEAR = "what would start next costs more than the budget has left; raise it to go on"
 
@@ -95,7 +95,7 @@ def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
             word, evidence = policy.judge(ledger, trial, record)
             made = Decide(index, milestone, word, number, evidence)
         decisions.append(made)
-        ledger = ledger.replace(trial, decided(trial, made))
+        ledger = ledger.replace(trial, decided(ledger.frame.in_its_state(trial), made))
     return tuple(decisions), ledger
 
 
@@ -109,9 +109,8 @@ def fill(
     starts, purse = [], budget.purse(study, ledger)
     while (start := following(study, ledger)) is not None:
         places = study.spec.parallelism - len(ledger.shelf("holders"))
-        if start.before is not None and ledger.frame.holds_place(start.before):
-            places += 1  # it keeps its own
-        if places < 1 or not purse.affords(start.cost):
+        keeps_place = start.before is not None and ledger.frame.holds_place(start.before)
+        if (places < 1 and not keeps_place) or not purse.affords(start.cost):
             break
         starts.append(start)
         purse = purse.less(start.cost)

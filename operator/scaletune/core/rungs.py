@@ -3,6 +3,22 @@
 Integers throughout: floor(log(R/r)/log(eta)) in floating point loses a rung at R/r = 243, eta 3.
 """
 
+from scaletune.api.study import Study
+
+
+def milestones(study: Study) -> tuple[int, ...]:
+    """All milestones of a study's trials; the last one is a full training."""
+    most, asha = study.spec.training.max, study.spec.policy.asha
+    if asha is None:
+        return (most,)
+    return levels(asha.min or default_least(most, asha.eta), most, asha.eta)
+
+
+def first_until(study: Study) -> int:
+    """How far a new trial is told to train: to its first pause, or in full."""
+    asha, ladder = study.spec.policy.asha, milestones(study)
+    return ladder[0] if asha is not None and asha.mode == "Promote" else ladder[-1]
+
 
 def levels(least: int, most: int, eta: int) -> tuple[int, ...]:
     """Milestones least, least*eta, least*eta^2, ... below most, and most itself."""

@@ -10,24 +10,16 @@ ever have a quota's places, and a configuration that failed counts as a competit
 promoted. What this policy does not do: brackets, and any use of wall time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scaletune.api import policy as api
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
-from scaletune.core import rungs
-
-if TYPE_CHECKING:
-    from scaletune.core.ledger import Ledger
+from scaletune.core.ledger import Ledger
 
 
-def policy(spec: api.Asha, most: int) -> Stop | Promote:
-    """The policy of a Study's `asha`, for one full training of `most` units."""
-    least = spec.min if spec.min is not None else rungs.default_least(most, spec.eta)
-    levels = rungs.levels(least, most, spec.eta)
+def policy(spec: api.Asha, levels: tuple[int, ...]) -> "Stop | Promote":
+    """The policy of a Study's `asha` on these milestones."""
     return Stop(levels, spec.eta) if spec.mode == "Stop" else Promote(levels, spec.eta)
 
 
@@ -37,11 +29,6 @@ class Stop:
 
     levels: tuple[int, ...]
     eta: int
-
-    @property
-    def first_until(self) -> int:
-        """A trial trains in full unless it is stopped."""
-        return self.levels[-1]
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone
@@ -78,11 +65,6 @@ class Promote:
 
     levels: tuple[int, ...]
     eta: int
-
-    @property
-    def first_until(self) -> int:
-        """A new trial trains to the first rung."""
-        return self.levels[0]
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone
@@ -129,11 +111,13 @@ class Promote:
         return ledger.trial(key[-1]), self.levels[at + 1], evidence
 
     def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
-        """Paused trials whose rank can never come within the quota of their rung any more.
+        """Paused trials whose rank is beyond the quota that their rung is going to have.
 
-        N bounds how many records a rung can ever hold: `trials` on the first; on the next, those
-        that can still be promoted to it and those that were and have since been overtaken. The
-        best waiting trial of each rung is kept for the drain until it is not needed.
+        N is how many records a rung is going to hold: `trials` on the first; on the next, those
+        that can still be promoted to it and those that were and have since been overtaken. (If
+        more are overtaken later, a freed trial may turn out to have been within the quota: rare,
+        and its checkpoint would have been kept for nothing in all other cases.) The best waiting
+        trial of each rung is kept for the drain until it is not needed.
         """
         if trials is None:
             return

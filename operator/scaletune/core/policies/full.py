@@ -1,32 +1,17 @@
 """No policy: every trial is trained in full, and nothing is compared before the end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
-
-if TYPE_CHECKING:
-    from scaletune.core.ledger import Ledger
+from scaletune.core.ledger import Ledger
 
 
 @dataclass(frozen=True)
 class Full:
     """One milestone, the end; its order only says which trial is best."""
 
-    most: int
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        """The end is the only milestone."""
-        return (self.most,)
-
-    @property
-    def first_until(self) -> int:
-        """Every trial trains in full."""
-        return self.most
+    levels: tuple[int, ...]
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone

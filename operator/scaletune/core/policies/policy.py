@@ -1,19 +1,17 @@
 """What every policy is: a few pure questions about a ledger.
 
 A policy never sees a clock, a budget or a place: `plan` asks it in turn who has ended, who is to
-go on next, and who can never go on any more, and spends the budget and the places itself.
+go on next, and who waits in vain, and spends the budget and the places itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
-
-if TYPE_CHECKING:
-    from scaletune.core.ledger import Ledger
+from scaletune.core import rungs
+from scaletune.core.ledger import Ledger
+from scaletune.core.policies import asha, full
 
 
 class Policy(Protocol):
@@ -22,10 +20,6 @@ class Policy(Protocol):
     @property
     def levels(self) -> tuple[int, ...]:
         """The milestones; the last one is a full training."""
-
-    @property
-    def first_until(self) -> int:
-        """How far a new trial is told to train."""
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone
@@ -39,14 +33,12 @@ class Policy(Protocol):
         """The same, when nothing else is left to do and no trial was trained in full."""
 
     def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
-        """Paused trials that can never go on, if `trials` are all that will be created."""
+        """Paused trials that wait in vain, if `trials` are all that will be created."""
 
 
 def policy_of(study: Study) -> Policy:
     """The policy that a Study names."""
-    from scaletune.core.policies import asha, full
-
-    most = study.spec.training.max
+    levels = rungs.milestones(study)
     if study.spec.policy.asha is not None:
-        return asha.policy(study.spec.policy.asha, most)
-    return full.Full(most)
+        return asha.policy(study.spec.policy.asha, levels)
+    return full.Full(levels)
