@@ -23,7 +23,7 @@ from scaletune.shells.simulate.world import Hopeless
 
 SEEDS_MAX = 1000
 # What is trained is not asked for here: a Study may leave it out.
-_POD = {"spec": {"containers": [{"name": "trainer", "image": "none"}]}}
+_POD = {"spec": {"containers": [{"name": "trainer", "image": "none", "command": ["none"]}]}}
 
 
 @dataclass(frozen=True)

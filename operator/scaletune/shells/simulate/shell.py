@@ -117,7 +117,7 @@ class Shell:
     def _settle(self, touched: Iterable[int]) -> bool:
         """What follows from new intents for trials without a trainer; whether anything does."""
         changed = False
-        for index in touched:
+        for index in sorted(touched):
             trial = self.trials[index]
             if attempts.is_open(trial):
                 continue

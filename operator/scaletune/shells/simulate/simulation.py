@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scaletune.api.study import Study
+from scaletune.core import budget
 from scaletune.core.policies.policy import policy_of
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.objectives import Function
@@ -11,6 +12,7 @@ from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.world import Hopeless, Site, World
 
 TRIALS_MAX = 100_000
+SECONDS_MAX = 1e11
 LOOK_SECONDS_MIN = 1e-3  # sums of floats: a budget may be used up a little after it is due
 
 
@@ -66,6 +68,9 @@ def turns(shell: Shell) -> Iterator[float]:
         if not due:
             raise Hopeless(f"nothing runs, nothing can start, and {_name(shell)} is not finished")
         at = min(due)
+        if at > SECONDS_MAX:
+            years = at / (365 * 24 * 3600)
+            raise Hopeless(f"{_name(shell)} would take {years:,.0f} years; are these seconds?")
         news = world.advance(at)
         if at == exhausted:
             news += world.look()
@@ -78,6 +83,8 @@ def _exhausted_at(shell: Shell) -> float | None:
     hours, world = shell.study.spec.budget.gpu_hours, shell.world
     if hours is None or not world.running:
         return None
+    if budget.exhausted(shell.study, shell.ledger, world.now) is not None:
+        return None  # they have been told
     left = hours * 3600 / world.site.devices - world.busy_seconds
     return world.now + max(left / world.running, LOOK_SECONDS_MIN)
 
