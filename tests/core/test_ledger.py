@@ -79,9 +79,14 @@ def test_a_rung_is_seen_as_it_was_at_a_number() -> None:
     trials = [given.trial(i, given.record(1, 0.1 * i, i + 1, "Continue")) for i in range(5)]
     ledger = Ledger.of(study, trials)
 
-    assert len(ledger.rung_at(1, 3)) == 3
-    assert len(ledger.rung_at(1, 99)) == 5
-    assert len(ledger.rung_at(2, 99)) == 0
+    def seen(level: int, number: int) -> list[int]:
+        newcomer = given.trial(9)
+        rung, _ = ledger.rung_with(newcomer, given.record(level, 9.0, number))
+        return [key[-1] for key, _ in rung.entries()]
+
+    assert seen(1, 3) == [0, 1, 2, 9]
+    assert seen(1, 99) == [0, 1, 2, 3, 4, 9]
+    assert seen(2, 99) == [9]
 
 
 def test_sums_do_not_depend_on_the_order_of_changes() -> None:

@@ -129,12 +129,13 @@ class Ledger:
         """The Trials on a shelf, in its order."""
         return (self.trial(key[-1]) for key, _ in self.shelf(name).entries())
 
-    def rung_at(self, level: int, number: int) -> Ranked:
-        """The rung as it was when it held the records numbered up to `number`."""
-        rung = self.shelf(("rung", level))
-        for _, key in self.shelf(("arrivals", level)).entries(after=(number, float("inf"))):
-            rung = rung.without(key)
-        return rung
+    def rung_with(self, trial: Trial, record: Milestone) -> tuple[Ranked, Key]:
+        """The rung as it is with this record the latest by number, and the record's key in it."""
+        rung, key = self.shelf(("rung", record.at)), self.frame.rank_key(trial, record)
+        later = self.shelf(("arrivals", record.at)).entries(after=(record.number, float("inf")))
+        for _, later_key in later:
+            rung = rung.without(later_key)
+        return rung.with_entry(key), key
 
     @property
     def highest_number(self) -> int:

@@ -34,8 +34,7 @@ class Stop:
         self, ledger: Ledger, trial: Trial, record: Milestone
     ) -> tuple[DecisionWord, Evidence]:
         """Continue if and only if rank < max(1, n // eta) among those that have come so far."""
-        key = ledger.frame.rank_key(trial, record)
-        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        rung, key = ledger.rung_with(trial, record)
         n, rank = len(rung), rung.rank(key)
         if record.at == self.levels[-1]:
             word: DecisionWord = "Stop" if key[0] else "Complete"
@@ -70,8 +69,7 @@ class Promote:
         self, ledger: Ledger, trial: Trial, record: Milestone
     ) -> tuple[DecisionWord, Evidence]:
         """Pause below the end, Complete there; a configuration that failed has stopped."""
-        key = ledger.frame.rank_key(trial, record)
-        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        rung, key = ledger.rung_with(trial, record)
         last = record.at == self.levels[-1]
         quota = None if last else len(rung) // self.eta
         evidence = Evidence(n=len(rung), rank=rung.rank(key), quota=quota, against=None)

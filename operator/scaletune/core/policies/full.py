@@ -17,8 +17,7 @@ class Full:
         self, ledger: Ledger, trial: Trial, record: Milestone
     ) -> tuple[DecisionWord, Evidence]:
         """A value at the end completes; a configuration that failed has stopped."""
-        key = ledger.frame.rank_key(trial, record)
-        rung = ledger.rung_at(record.at, record.number).with_entry(key)
+        rung, key = ledger.rung_with(trial, record)
         evidence = Evidence(n=len(rung), rank=rung.rank(key), quota=None, against=None)
         return ("Stop" if key[0] else "Complete"), evidence
 
