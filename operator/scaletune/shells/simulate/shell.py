@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaletune.api.action import Create, Decide, Finish, LookAgain, Pause, Plan, Resume, Stop
+from scaletune.api.action import Create, Decide, Finish, LookAgain, Pause, Resume, Stop
 from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.model import Metadata
 from scaletune.api.study import BestTrial, Study
@@ -76,6 +76,7 @@ class Shell:
                 self._tick()
                 touched = self._plan()
                 intended = intended | touched
+            self._summarise()
             for index in sorted(intended):
                 trial = self.trials[index]
                 self.world.direct(index, self.frame.until(trial), State(trial.spec.state))
@@ -115,8 +116,8 @@ class Shell:
         self._write_down(before, after, reports, faults)
 
     def _settle(self, touched: Iterable[int]) -> bool:
-        """What follows from new intents for trials without a trainer; whether anything does."""
-        changed = False
+        """What follows from new intents for trials without a trainer; whether a place is free."""
+        freed = False
         for index in sorted(touched):
             trial = self.trials[index]
             if attempts.is_open(trial):
@@ -125,8 +126,8 @@ class Shell:
             if settled is not trial:
                 self._put(settled)
                 self._write_down({index: trial}, {index: settled})
-                changed = True
-        return changed
+                freed = freed or self.frame.holds_place(trial)
+        return freed
 
     # ---- plan, and carry out
 
@@ -141,8 +142,11 @@ class Shell:
         self.decisions += made.decisions
         touched = {index for action in made.actions if (index := self._intend(action)) is not None}
         self._waiting |= touched
+        again = next((each for each in made.actions if isinstance(each, LookAgain)), None)
+        self.look_at = None if again is None else again.at
         self._start()  # before the Ledger is carried over, so that it is once for each Trial
-        self._summarise(made)
+        if finish := next((each for each in made.actions if isinstance(each, Finish)), None):
+            self._summarise(finish)
         return touched
 
     def _carried(self) -> Ledger:
@@ -189,10 +193,7 @@ class Shell:
         self.created_at = self.world.now
         self.busy_seconds_at_creation = self.world.busy_seconds
 
-    def _summarise(self, made: Plan) -> None:
-        finish = next((each for each in made.actions if isinstance(each, Finish)), None)
-        again = next((each for each in made.actions if isinstance(each, LookAgain)), None)
-        self.look_at = None if again is None else again.at
+    def _summarise(self, finish: Finish | None = None) -> None:
         status = summarise(self.study, self._carried(), self.world.now, finish)
         if status.best is not None and status.best != self.study.status.best:
             seconds = self.world.busy_seconds * self.world.site.devices
