@@ -96,6 +96,10 @@ def test_the_order_of_arrival_does_not_depend_on_workers_when_there_is_one_rung(
 # ---- time and costs
 
 
+def test_a_study_that_is_paused_is_simulated_as_if_it_ran() -> None:
+    assert spent(simulated(state="Paused")) == spent(simulated())
+
+
 def test_one_place_trains_one_after_the_other() -> None:
     found = spent(simulated(mode="Full", most=10, parallelism=1, budget={"trials": 3}))
 
@@ -218,6 +222,21 @@ def test_gpu_hours_are_used_and_not_overdrawn(mode: str) -> None:
 
     assert outcome(shell)["cause"] == "BudgetExhausted"
     assert 0.6 * hours * 3600 < seconds <= hours * 3600 + 0.01
+
+
+def test_in_any_weather_gpu_hours_are_overdrawn_by_leaving_at_most() -> None:
+    for number in range(80):
+        study, where = drawn.study(number), drawn.circumstances(number)
+        budget = study.spec.budget.model_copy(update={"gpu_hours": 0.02, "trials": None})
+        spec = study.spec.model_copy(update={"budget": budget})
+        setting = Setting(study.model_copy(update={"spec": spec}), drawn.unruly, where)
+        shell = simulate(setting, seed=number)
+        seconds = spent(shell)["deviceSeconds"]
+
+        assert shell.finished, f"number {number}"
+        leaving = spec.parallelism * (where.overhead.pause + 0.01)
+        assert seconds <= 72 + leaving, f"number {number}"
+        assert seconds == pytest.approx(shell.world.busy_seconds), f"number {number}"
 
 
 def test_trainers_that_run_when_gpu_hours_are_used_up_are_paused() -> None:
