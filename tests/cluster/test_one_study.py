@@ -112,7 +112,7 @@ def test_a_study_in_mode_promote_goes_from_apply_to_its_end(
     listed = cluster.kubectl("get", "trials", "-n", namespace).splitlines()
     assert listed[0].split() == ["NAME", "STATE", "UNTIL", "MILESTONE", "VALUE", "AGE"]
     story = cluster.kubectl("describe", "trial", "promote-0000", "-n", namespace)
-    assert ": pauses; " in story
+    assert "ranked" in story
     # Nothing is left running, and the operator had nothing to complain about.
     wait_until("no Job is left", lambda: not cluster.get("jobs", "-n", namespace)["items"], 30)
     assert operator.complaints() == []
@@ -146,8 +146,7 @@ def test_a_study_in_mode_stop_needs_no_claim_and_ends_the_weak_where_they_are(
     assert [trial.status.state for trial in trials] == ["Completed", "Stopped", "Stopped"]
     assert studies.decisions(trials) == studies.replayed(study, trials)
     for weak in trials[1:]:
-        assert "the best 1 goes on, down to" in weak.status.reason
-        assert "which is stop-0000's" in weak.status.reason
+        assert "stop-0000" in weak.status.reason  # against whom
         assert [attempt.cause for attempt in weak.status.attempts] == ["Stopped"]
         assert weak.status.last is not None
         assert weak.status.last.step < 27
