@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from scaletune.cli.refusal import Refusal
+
 app = typer.Typer(
     name="scaletune",
     help="Hyperparameter tuning for large training runs, on a laptop or on Kubernetes.",
@@ -206,3 +208,21 @@ def compare(
     from scaletune.cli.stored import show_comparison
 
     show_comparison(directory)
+
+
+@app.command()
+def operate() -> None:
+    """Serve the Studies of a Kubernetes cluster, as its operator does.
+
+    Uses the service account in a pod, else your kubeconfig; SCALETUNE_NAMESPACE serves one only.
+    """
+    try:
+        from scaletune.shells.kubernetes.operate import NoClusterError, main
+    except ModuleNotFoundError as error:
+        raise Refusal(
+            f"the operator needs {error.name}: pip install 'scaletune[kubernetes]'"
+        ) from None
+    try:
+        main()
+    except NoClusterError as error:
+        raise Refusal(str(error)) from None

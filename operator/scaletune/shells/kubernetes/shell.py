@@ -1,4 +1,4 @@
-"""Shell: the loop of DESIGN on a cluster: snapshot, observe, store, plan, store, follow, summarise.
+"""Shell: one turn of the loop on a cluster: look, observe, store, plan, store, follow, summarise.
 
 One reconcile per Study at a time, and nobody else writes its Trials' and its own status. Each pass
 starts from what is stored; whatever a pass cannot finish, the next one does.
