@@ -1,4 +1,8 @@
-"""Ending in order when asked to: SIGTERM becomes what Ctrl-C is, so that every clean-up runs."""
+"""Ending in order when asked to: SIGTERM becomes what Ctrl-C is, so that every clean-up runs.
+
+Ctrl-C itself is set as well: Python leaves it ignored in a process that was started in the
+background of a script.
+"""
 
 import signal
 from types import FrameType
@@ -9,4 +13,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def end_as_if_interrupted() -> None:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
