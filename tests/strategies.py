@@ -9,6 +9,8 @@ from scaletune.api.trial import Milestone, Trial
 from tests.core import given
 
 MODES = ("Promote", "Stop", "Full")
+GROUPED = ("successiveHalving", "hyperband", "PromoteInBrackets", "StopInBrackets")
+EVERY = (*MODES, *GROUPED)
 SPACES: list[dict[str, Any]] = [
     {"float": {"min": 1e-5, "max": 1e-1, "scale": "Log", "center": 1e-3}},
     {"float": {"min": -1.0, "max": 1.0}},
@@ -95,7 +97,7 @@ def records(draw: st.DrawFn, at: int, number: int) -> Milestone:
 
 
 @st.composite
-def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...]) -> Trial:
+def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...], bracket: int = 0) -> Trial:
     """Any Trial that the types take, whether or not a shell would ever store it."""
     reached = draw(st.lists(st.sampled_from([*levels, 7]), unique=True, max_size=3))
     found = [draw(records(at, draw(st.integers(0, 30)))) for at in reached]
@@ -115,18 +117,18 @@ def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...]) -> Trial:
         status["last"] = {"step": draw(st.integers(0, 20)), "value": value}
     until = draw(st.sampled_from([None, *levels, 7]))
     intent = draw(st.sampled_from(["Running", "Running", "Paused", "Stopped"]))
-    return given.trial(index, *found, until=until, intent=intent, **status)
+    return given.trial(index, *found, until=until, intent=intent, bracket=bracket, **status)
 
 
 @st.composite
-def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = MODES) -> tuple[Study, list[Trial]]:
+def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = EVERY) -> tuple[Study, list[Trial]]:
     """A Study with any Trials, whose indices may have gaps."""
-    from scaletune.core.policies.policy import policy_of
+    from scaletune.core.ledger import Frame
 
     study = draw(studies(modes))
-    levels = policy_of(study).levels
+    frame = Frame.of(study)
     indices = draw(st.lists(st.integers(0, 12), unique=True, max_size=8))
-    return study, [draw(trials(index, levels)) for index in indices]
+    return study, [draw(trials(index, frame.levels, frame.brackets.of(index))) for index in indices]
 
 
 @st.composite

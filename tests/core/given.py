@@ -19,7 +19,7 @@ def study(**spec: Any) -> Study:
     `generation` too; all else is a field of spec, in Python's or in YAML's writing.
     """
     mode, most = spec.pop("mode", "Promote"), spec.pop("most", 4)
-    asha = {"eta": spec.pop("eta", 2), "min": spec.pop("least", 1), "mode": mode}
+    policy = _policy(mode, {"eta": spec.pop("eta", 2), "min": spec.pop("least", 1)})
     objective = {"metric": "loss", "goal": spec.pop("goal", "Minimize")}
     target = spec.pop("target", None)
     status, generation = spec.pop("status", {}), spec.pop("generation", 1)
@@ -30,7 +30,7 @@ def study(**spec: Any) -> Study:
                 "objectives": [objective if target is None else {**objective, "target": target}],
                 "parameters": [LEARNING_RATE],
                 "training": {"unit": "Step", "max": most},
-                "policy": {} if mode == "Full" else {"asha": asha},
+                "policy": policy,
                 "budget": {"trials": 8},
                 "parallelism": 2,
                 "template": {"pod": {}},
@@ -39,6 +39,15 @@ def study(**spec: Any) -> Study:
             "status": status,
         }
     )
+
+
+def _policy(mode: str, rungs: dict[str, Any]) -> dict[str, Any]:
+    """A policy; with brackets, ASHA promotes or stops in three."""
+    if mode in ("successiveHalving", "hyperband"):
+        return {mode: rungs}
+    if mode.endswith("InBrackets"):
+        return {"asha": {**rungs, "mode": mode.removesuffix("InBrackets"), "brackets": 3}}
+    return {} if mode == "Full" else {"asha": {**rungs, "mode": mode}}
 
 
 def record(
@@ -55,11 +64,12 @@ def trial(
     *records: Milestone,
     until: int | None = None,
     intent: str = "Running",
+    bracket: int = 0,
     **status: Any,
 ) -> Trial:
     """A Trial with these records."""
     spec = TrialSpec.model_validate(
-        {"study": "s", "index": index, "until": until, "state": intent, "parameters": ()}
+        {"study": "s", "index": index, "until": until, "state": intent, "bracket": bracket}
     )
     found = TrialStatus.model_validate({"milestones": records, **status})
     return Trial(metadata=Metadata(name=trial_name("s", index)), spec=spec, status=found)

@@ -143,6 +143,13 @@ CLUSTER_CHECKS: Final = (
         "mode Promote pauses trials with a checkpoint: name a persistentVolumeClaim, or choose"
         " mode Stop",
     ),
+    Check(
+        "spec.checkpoints",
+        "has(object.spec.checkpoints) || !(has(object.spec.policy.successiveHalving)"
+        " || has(object.spec.policy.hyperband))",
+        "successiveHalving and hyperband pause trials with a checkpoint: name a"
+        " persistentVolumeClaim, or choose asha with mode Stop",
+    ),
 )
 
 

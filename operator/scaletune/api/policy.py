@@ -24,6 +24,37 @@ class Asha(Model):
     mode: Literal["Promote", "Stop"] = "Promote"
     """mode Promote pauses every trial at each rung with a checkpoint, and resumes the best; mode
     Stop lets trials run on and stops the weak for ever, which needs no checkpoints."""
+    brackets: Annotated[Int, Field(ge=1, le=64)] = 1
+    """brackets is in how many groups trials are compared; each begins one rung above the one
+    before, with fewer trials, in Hyperband's proportions. Several are a hedge against first rungs
+    that mislead. There are never more than rungs, the full training included."""
+
+
+class SuccessiveHalving(Model):
+    """Synchronous successive halving (Jamieson and Talwalkar, arXiv:1502.07943)."""
+
+    eta: Annotated[Int, Field(ge=2, le=64)] = 3
+    """eta is how hard the selection is: the best one in eta go on from each rung to the next, which
+    lies eta times further."""
+    min: Annotated[Int, Field(ge=1, le=10**15)] | None = None
+    """min is the first rung, in training.unit. The rungs are min, min*eta, min*eta^2, ... below
+    training.max, and training.max. Left out, there are four rungs below training.max."""
+    configurations: Annotated[Int, Field(ge=1, le=10_000)] | None = None
+    """configurations is how many start together and are compared with each other: a bracket. Left
+    out, as many as leave one to be trained in full: eta to the power of the rungs below
+    training.max. When the budget allows more trials, another bracket follows."""
+
+
+class Hyperband(Model):
+    """Hyperband (Li et al., arXiv:1603.06560): successive halving in brackets, from many trials
+    that begin low to a few that are trained in full at once."""
+
+    eta: Annotated[Int, Field(ge=2, le=64)] = 3
+    """eta is how hard the selection is: the best one in eta go on from each rung to the next, which
+    lies eta times further."""
+    min: Annotated[Int, Field(ge=1, le=10**15)] | None = None
+    """min is what no rung lies below, in training.unit. The rungs are training.max divided by eta,
+    eta^2, ... Left out, there are four rungs below training.max."""
 
 
 @rules(maxProperties=1)
@@ -33,6 +64,12 @@ class Policy(Model):
     asha: Asha | None = None
     """asha is asynchronous successive halving: many configurations start, and at each rung only the
     best train on."""
+    successive_halving: SuccessiveHalving | None = None
+    """successiveHalving is its synchronous parent: a rung decides when all of its trials have come,
+    so that no early one gets an easy ride."""
+    hyperband: Hyperband | None = None
+    """hyperband is successiveHalving in several brackets, one after the other, which begin at
+    different rungs: a hedge against first rungs that mislead."""
 
 
 class RandomSampler(Model):

@@ -173,7 +173,8 @@ class StudySpec(Model):
     checkpoints: Annotated[Checkpoints, Field(json_schema_extra=_fixed("checkpoints"))] | None = (
         None
     )
-    """checkpoints is where trials keep theirs; needed on a cluster for asha's mode Promote."""
+    """checkpoints is where trials keep theirs; needed on a cluster where trials pause at rungs: for
+    asha's mode Promote, successiveHalving and hyperband."""
     template: Template
     """template says how a trial is started: its pod, its processes, and when to try again. A change
     holds for the attempts that start after it."""

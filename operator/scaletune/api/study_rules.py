@@ -60,6 +60,18 @@ SPEC_RULES: Final = (
         fieldPath=".policy.asha.min",
     ),
     rule(
+        "!has(self.policy.successiveHalving) || !has(self.policy.successiveHalving.min)"
+        " || self.policy.successiveHalving.min < self.training.max",
+        "min must be below training.max: the rungs lie below the full training",
+        fieldPath=".policy.successiveHalving.min",
+    ),
+    rule(
+        "!has(self.policy.hyperband) || !has(self.policy.hyperband.min)"
+        " || self.policy.hyperband.min < self.training.max",
+        "min must be below training.max: the rungs lie below the full training",
+        fieldPath=".policy.hyperband.min",
+    ),
+    rule(
         "has(self.checkpoints) == has(oldSelf.checkpoints)",
         "checkpoints cannot be added or removed after creation; make a new Study",
         fieldPath=".checkpoints",

@@ -68,6 +68,9 @@ class TrialSpec(Model):
     """index counts the trials of the study from 0; it is never used twice."""
     role: Literal["Search"] = "Search"
     """role is Search: a configuration of the search."""
+    bracket: Annotated[int, Field(ge=0, json_schema_extra=_fixed("bracket"))] = 0
+    """bracket counts, from 0, the groups in which trials are compared: its trials alone are each
+    other's competitors."""
     parameters: Annotated[
         tuple[ParameterValue, ...],
         Field(max_length=64, json_schema_extra=_fixed("parameters", **map_by("name"))),

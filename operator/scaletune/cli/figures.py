@@ -1,12 +1,13 @@
 """Figures about a study, from its stored resources: rungs, the best, what was spent and saved."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import linear_regression, median
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, Trial
-from scaletune.core import budget
+from scaletune.core import budget, rungs
 from scaletune.core.ledger import Ledger
 
 
@@ -98,11 +99,14 @@ class Figures:
         total = self.study.spec.budget.trials
         if not done or total is None or not self.spent_seconds:
             return None
-        eta = self.study.spec.policy.asha.eta if self.study.spec.policy.asha else 1
-        steps, expected, below = 0, total, 0
-        for rung in self.rungs:
+        frame, eta, steps, below = self.ledger.frame, rungs.eta(self.study) or 1, 0, 0
+        starting = Counter(frame.brackets.skipped(frame.brackets.of(i)) for i in range(total))
+        expected = 0
+        for at, rung in enumerate(self.rungs):
+            steps += starting[at] * below  # a bracket that begins here trains up to it at once
+            expected = (max(1, expected // eta) if at else 0) + starting[at]
             steps += max(0, expected - rung.reached) * (rung.level - below)
-            expected, below = max(1, expected // eta), rung.level
+            below = rung.level
         rate = self.spent_seconds / done / self.study.spec.template.processes_per_node
         return max(0, steps - ahead) * rate / self.study.spec.parallelism
 

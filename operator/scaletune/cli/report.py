@@ -12,6 +12,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, Trial
 from scaletune.cli import words
 from scaletune.cli.figures import Figures, values
+from scaletune.core.rungs import eta
 
 
 def rungs(figures: Figures) -> RenderableType:
@@ -56,7 +57,7 @@ def spent(figures: Figures) -> str:
 def saved(figures: Figures) -> str | None:
     """What not training everything in full has saved."""
     full, used = figures.full_seconds, figures.spent_seconds
-    is_selective = figures.study.spec.policy.asha is not None
+    is_selective = eta(figures.study) is not None
     if (
         full is None
         or not is_selective

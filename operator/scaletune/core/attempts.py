@@ -43,7 +43,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         goal=objective.goal,
         unit=study.spec.training.unit,
         max=frame.most,
-        milestones=frame.levels,
+        milestones=frame.levels_in(trial.spec.bracket),
         restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
         processes=study.spec.template.processes_per_node,
     )

@@ -7,6 +7,9 @@ An immutable value, and nothing but an index: `Ledger.of(study, trials)` makes i
 What a trial contributes is said in one place, `_facts`: pairs of a shelf and a key. Each shelf is
 a `Ranked`. Sums are of whole microseconds, because sums of floats depend on their order.
 
+Trials are compared within their bracket. Where a study has several, a shelf of one bracket is named
+by it too, and ("rung", level) holds the records of all of them.
+
 Order on a rung: finite before not finite, then the better score, then the lower index. A *score*
 is the objective's value, negated when larger is better: smaller scores are better everywhere.
 """
@@ -19,8 +22,9 @@ from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Milestone, Trial, TrialState
 from scaletune.core import lifecycle, rungs
 from scaletune.core.ranked import Key, Ranked
+from scaletune.core.rungs import Brackets
 
-Shelf = str | tuple[str, Any]
+Shelf = str | tuple[Any, ...]
 EMPTY = Ranked()
 
 
@@ -30,25 +34,38 @@ class Frame:
 
     sign: int  # +1 to minimise, -1 to maximise
     levels: tuple[int, ...]  # the milestones, the last one the full training
-    first: int  # how far a new trial trains
+    pauses: bool  # whether trials pause at each milestone
+    brackets: Brackets
 
     @classmethod
     def of(cls, study: Study) -> "Frame":
         sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
-        return cls(sign, rungs.milestones(study), rungs.first_until(study))
+        return cls(sign, rungs.milestones(study), rungs.pauses(study), rungs.brackets(study))
 
     @property
     def most(self) -> int:
         """One full training."""
         return self.levels[-1]
 
+    def levels_in(self, bracket: int) -> tuple[int, ...]:
+        """The milestones of a bracket's trials."""
+        return self.levels[self.brackets.skipped(bracket) :]
+
+    def first(self, bracket: int) -> int:
+        """How far a new trial of a bracket trains: to its first pause, or in full."""
+        return self.levels_in(bracket)[0] if self.pauses else self.most
+
+    def within(self, kind: str, level: int, bracket: int) -> Shelf:
+        """The name of a shelf of the records of one bracket at a milestone."""
+        return (kind, level, bracket) if self.brackets.several else (kind, level)
+
     def until(self, trial: Trial) -> int:
         """How far the trial is to train."""
-        return lifecycle.until(trial, self.first)
+        return lifecycle.until(trial, self.first(trial.spec.bracket))
 
     def state(self, trial: Trial) -> TrialState:
         """The trial's state, from its status or its records."""
-        return lifecycle.state(trial, self.first, self.most)
+        return lifecycle.state(trial, self.first(trial.spec.bracket), self.most)
 
     def in_its_state(self, trial: Trial) -> Trial:
         """The trial with its state said: a decision on its records then frees no place."""
@@ -72,7 +89,8 @@ class Frame:
     def next_level(self, trial: Trial) -> int | None:
         """The next milestone that the trial is to reach, or None."""
         reached, until = lifecycle.highest_milestone(trial), self.until(trial)
-        return next((level for level in self.levels if reached < level <= until), None)
+        levels = self.levels_in(trial.spec.bracket)
+        return next((level for level in levels if reached < level <= until), None)
 
 
 @dataclass(frozen=True, eq=True)
@@ -129,11 +147,19 @@ class Ledger:
         """The Trials on a shelf, in its order."""
         return (self.trial(key[-1]) for key, _ in self.shelf(name).entries())
 
+    def rung(self, level: int, bracket: int) -> Ranked:
+        """The records of one bracket at a milestone."""
+        return self.shelf(self.frame.within("rung", level, bracket))
+
+    def waiting(self, level: int, bracket: int) -> Ranked:
+        """Those of them whose trials wait to be promoted."""
+        return self.shelf(self.frame.within("waiting", level, bracket))
+
     def rung_with(self, trial: Trial, record: Milestone) -> tuple[Ranked, Key]:
         """The rung as it is with this record the latest by number, and the record's key in it."""
-        rung, key = self.shelf(("rung", record.at)), self.frame.rank_key(trial, record)
-        later = self.shelf(("arrivals", record.at)).entries(after=(record.number, float("inf")))
-        for _, later_key in later:
+        rung, key = self.rung(record.at, trial.spec.bracket), self.frame.rank_key(trial, record)
+        arrivals = self.shelf(self.frame.within("arrivals", record.at, trial.spec.bracket))
+        for _, later_key in arrivals.entries(after=(record.number, float("inf"))):
             rung = rung.without(later_key)
         return rung.with_entry(key), key
 
@@ -199,6 +225,9 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
     elif trial.status.failure is None:
         if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
             yield "interrupted", (index,), None
+        level = frame.next_level(trial)
+        if frame.brackets.several and level is not None:
+            yield frame.within("underway", level, trial.spec.bracket), (index,), None
         yield from _promotion_facts(frame, trial)
 
 
@@ -211,11 +240,13 @@ def _record_facts(
     yield "decided", (record.number, record.at, trial.index), None
     if record.decision == "Void":
         return
-    key = frame.rank_key(trial, record)
+    key, bracket = frame.rank_key(trial, record), trial.spec.bracket
     yield ("rung", record.at), key, record.number
-    yield ("arrivals", record.at), (record.number, trial.index), key
+    if frame.brackets.several:
+        yield frame.within("rung", record.at, bracket), key, record.number
+    yield frame.within("arrivals", record.at, bracket), (record.number, trial.index), key
     if record.promotion is not None or frame.until(trial) > record.at:
-        yield ("promoted", record.at), key, None
+        yield frame.within("promoted", record.at, bracket), key, None
     if record.device_seconds > 0 and record.step > 0:
         yield ("rates", record.at), (record.device_seconds / record.step, trial.index), None
 
@@ -227,11 +258,16 @@ def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, A
         return
     if record.at >= frame.most:
         return
-    key = frame.rank_key(trial, record)
+    key, bracket = frame.rank_key(trial, record), trial.spec.bracket
     if record.promotion is not None:
         yield "owed", (trial.index,), None
+        if frame.brackets.several:
+            above = next(level for level in frame.levels if level > record.at)
+            yield frame.within("underway", above, bracket), (trial.index,), None
     elif not key[0]:
-        yield ("waiting", record.at), key, None
+        yield frame.within("waiting", record.at, bracket), key, None
+        if frame.brackets.several:
+            yield "queues", (bracket, -record.at, trial.index), None
 
 
 def _own_end(trial: Trial, state: TrialState) -> int | None:

@@ -133,7 +133,9 @@ def _open_levels(frame: Frame, trial: Trial, made: Sequence[Milestone]) -> list[
         return []
     recorded = {record.at for record in records}
     return [
-        level for level in frame.levels if level <= frame.until(trial) and level not in recorded
+        level
+        for level in frame.levels_in(trial.spec.bracket)
+        if level <= frame.until(trial) and level not in recorded
     ]
 
 

@@ -80,6 +80,7 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     if found is None:
         return None
     parameters, origin = found
+    frame, bracket = ledger.frame, ledger.frame.brackets.of(index)
     spec = TrialSpec(
         study=study.metadata.name,
         index=index,
@@ -87,7 +88,8 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
         resolved=resolve(study.spec, parameters),
         seed=trial_seed(study.spec.seed, index),
         origin=origin,
-        until=ledger.frame.first,
+        bracket=bracket,
+        until=frame.first(bracket),
         state="Running",
     )
     name = trial_name(study.metadata.name, index)
@@ -95,7 +97,7 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     return Start(
         before=None,
         after=Trial(metadata=metadata, spec=spec),
-        cost=budget.cost(ledger, None, ledger.frame.levels[0]),
+        cost=budget.cost(ledger, None, frame.levels_in(bracket)[0]),
         action=Create(spec, f"{origin.kind.lower()} configuration {index}"),
     )
 

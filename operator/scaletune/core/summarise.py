@@ -64,8 +64,14 @@ def timestamp(now: float) -> str:
 
 def policy_words(study: Study) -> str:
     """The policy in a few words."""
-    asha = study.spec.policy.asha
-    return "full" if asha is None else f"asha {asha.mode} eta {asha.eta}"
+    policy = study.spec.policy
+    if policy.asha is not None:
+        asha = policy.asha
+        several = f" brackets {asha.brackets}" if asha.brackets > 1 else ""
+        return f"asha {asha.mode} eta {asha.eta}{several}"
+    if policy.successive_halving is not None:
+        return f"successiveHalving eta {policy.successive_halving.eta}"
+    return "full" if policy.hyperband is None else f"hyperband eta {policy.hyperband.eta}"
 
 
 def _best(ledger: Ledger) -> BestTrial | None:

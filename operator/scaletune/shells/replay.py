@@ -28,7 +28,7 @@ from scaletune.core.lifecycle import highest_milestone
 from scaletune.core.observe import Fault, InvalidReports, Report, observe
 from scaletune.core.plan import fill, judge
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.policies.samplers import grid_size
+from scaletune.core.policies.samplers import configurations_at_most
 from scaletune.core.starts import Start, decided, drained, promoted
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -123,7 +123,7 @@ class World:
         update = {"budget": Budget(trials=study.spec.budget.trials), "state": "Running"}
         self.study = Study(metadata=study.metadata, spec=study.spec.model_copy(update=update))
         self.ledger = Ledger.of(self.study, ())
-        self.most = _trials_at_most(study)
+        self.most = configurations_at_most(study.spec)
         self.leaving: set[int] = set()
         self.decisions: list[Decide] = []
 
@@ -153,7 +153,10 @@ class World:
         if self._get(index) is not None:
             return
         name = trial_name(self.study.metadata.name, index)
-        spec = TrialSpec(study=self.study.metadata.name, index=index, until=self.ledger.frame.first)
+        frame = self.ledger.frame
+        bracket = frame.brackets.of(index)
+        until, study = frame.first(bracket), self.study.metadata.name
+        spec = TrialSpec(study=study, index=index, bracket=bracket, until=until)
         self._put(_in_state(Trial(metadata=Metadata(name=name), spec=spec), "Running"))
 
     def _get(self, index: int) -> Trial | None:
@@ -222,13 +225,6 @@ class World:
         spec = trial.spec.model_copy(update={"state": "Stopped"})
         self._put(trial.model_copy(update={"spec": spec}))
         self._settle(index)
-
-
-def _trials_at_most(study: Study) -> int | None:
-    """How many trials there will be: what the budget allows and the sampler gives, if limited."""
-    points = grid_size(study.spec)
-    limits = [study.spec.budget.trials, points and points + len(study.spec.initial)]
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _in_state(trial: Trial, state: TrialState) -> Trial:

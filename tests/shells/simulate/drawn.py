@@ -33,10 +33,10 @@ def even(
     return {"value": parameters["learning_rate"], "seconds": until - start}
 
 
-def study(number: int) -> Study:
-    """Any policy, goal, target, sampler and number of places; only trials are bounded."""
+def study(number: int, mode: str | None = None) -> Study:
+    """Any policy, or this one; any goal, target, sampler and number of places, some trials."""
     return given.study(
-        mode=MODES[number % 4],
+        mode=mode or MODES[number % 4],
         eta=2 + number // 4 % 3,
         most=(4, 9, 16, 27)[number // 3 % 4],
         parallelism=1 + number % 5,
@@ -64,6 +64,6 @@ def circumstances(number: int) -> Circumstances:
     )
 
 
-def setting(number: int) -> Setting:
+def setting(number: int, mode: str | None = None) -> Setting:
     """All of it."""
-    return Setting(study(number), unruly, circumstances(number))
+    return Setting(study(number, mode), unruly, circumstances(number))

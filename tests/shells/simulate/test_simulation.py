@@ -15,6 +15,7 @@ from scaletune.shells.simulate.outcome import ordered, outcome
 from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import Setting, begin, simulate, turns
 from scaletune.shells.simulate.world import Hopeless
+from tests import strategies
 from tests.core import given
 from tests.core.world import every_decision
 from tests.shells.simulate import drawn
@@ -42,6 +43,18 @@ def test_the_ledger_of_a_simulation_replays_to_its_decisions(block: int) -> None
 
         assert shell.finished, f"number {number}"
         assert replay(setting.study, lines) == ordered(shell.decisions), f"number {number}"
+
+
+@pytest.mark.parametrize("mode", strategies.GROUPED)
+def test_the_ledger_of_a_simulation_in_brackets_replays_too(mode: str) -> None:
+    for number in range(60):
+        setting = drawn.setting(number, mode)
+        shell = simulate(setting, seed=number)
+        lines = read_lines("\n".join(map(json.dumps, shell.lines)))
+
+        assert shell.finished, f"number {number}"
+        assert replay(setting.study, lines) == ordered(shell.decisions), f"number {number}"
+        assert shell.ledger == Ledger.of(shell.study, shell.trials.values())
 
 
 def test_what_is_decided_is_stored_and_the_ledger_is_that_of_the_stored_trials() -> None:

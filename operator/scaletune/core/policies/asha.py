@@ -7,20 +7,23 @@ if it is among the best 1/eta of those that have come so far, else it is stopped
 
 All comparisons are in integers and in one total order (see `core.ledger`), exactly `quota` trials
 ever have a quota's places, and a configuration that failed counts as a competitor that is never
-promoted. What this policy does not do: brackets, and any use of wall time.
+promoted. With several brackets each has its own rungs and quotas, and the next trial is of the one
+that is furthest behind its share. What this policy does not do: any use of wall time.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from scaletune.api import policy as api
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
+from scaletune.core.rungs import Brackets
 
 
-def policy(spec: api.Asha, levels: tuple[int, ...]) -> "Stop | Promote":
+def policy(spec: api.Asha, levels: tuple[int, ...], brackets: Brackets) -> "Stop | Promote":
     """The policy of a Study's `asha` on these milestones."""
-    return Stop(levels, spec.eta) if spec.mode == "Stop" else Promote(levels, spec.eta)
+    return Stop(levels, spec.eta) if spec.mode == "Stop" else Promote(levels, spec.eta, brackets)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Promote:
 
     levels: tuple[int, ...]
     eta: int
+    brackets: Brackets
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone
@@ -80,8 +84,8 @@ class Promote:
 
         The quota counts every record of the rung, those of promoted and of failed trials too.
         """
-        for at in reversed(range(len(self.levels) - 1)):
-            found = self._best_waiting(ledger, at)
+        for at, bracket in self._rungs():
+            found = self._best_waiting(ledger, at, bracket)
             if found is not None:
                 _, _, evidence = found
                 if evidence.rank < evidence.quota:  # type: ignore[operator]
@@ -92,18 +96,31 @@ class Promote:
         """The best waiting trial of the highest rung, whatever the quota, until one is done."""
         if ledger.has_full_training():
             return None
-        candidates = (
-            self._best_waiting(ledger, at) for at in reversed(range(len(self.levels) - 1))
-        )
-        return next((found for found in candidates if found is not None), None)
+        for _, rungs in groupby(self._rungs(), key=lambda rung: rung[0]):
+            waits = [
+                (ledger.waiting(self.levels[at], bracket).at(0)[0], at, bracket)
+                for at, bracket in rungs
+                if len(ledger.waiting(self.levels[at], bracket))
+            ]
+            if waits:
+                _, at, bracket = min(waits)
+                return self._best_waiting(ledger, at, bracket)
+        return None
 
-    def _best_waiting(self, ledger: Ledger, at: int) -> tuple[Trial, int, Evidence] | None:
+    def _rungs(self) -> Iterator[tuple[int, int]]:
+        """(rung, bracket): the highest rung first, of equal ones the bracket with most trials."""
+        for at in reversed(range(len(self.levels) - 1)):
+            yield from ((at, bracket) for bracket in range(min(at + 1, len(self.brackets.sizes))))
+
+    def _best_waiting(
+        self, ledger: Ledger, at: int, bracket: int
+    ) -> tuple[Trial, int, Evidence] | None:
         level = self.levels[at]
-        waiting = ledger.shelf(("waiting", level))
+        waiting = ledger.waiting(level, bracket)
         if not len(waiting):
             return None
         key, _ = waiting.at(0)
-        rung = ledger.shelf(("rung", level))
+        rung = ledger.rung(level, bracket)
         n = len(rung)
         evidence = Evidence(n=n, rank=rung.rank(key), quota=n // self.eta, against=None)
         return ledger.trial(key[-1]), self.levels[at + 1], evidence
@@ -120,12 +137,20 @@ class Promote:
         if trials is None:
             return
         keep_best = not finishing and not ledger.has_full_training()
-        most = trials
-        for at, level in enumerate(self.levels[:-1]):
-            rung = ledger.shelf(("rung", level))
+        for bracket in range(len(self.brackets.sizes)):
+            most = self.brackets.count(bracket, trials)
+            yield from self._freed(ledger, bracket, most, keep_best=keep_best)
+
+    def _freed(
+        self, ledger: Ledger, bracket: int, most: int, *, keep_best: bool
+    ) -> Iterator[Trial]:
+        levels = self.levels[bracket:]
+        for at, level in enumerate(levels[:-1]):
+            rung = ledger.rung(level, bracket)
             if at > 0:
-                most = max(len(rung), self._most_promoted(ledger, self.levels[at - 1], most))
-            waiting = ledger.shelf(("waiting", level))
+                on = self._most_promoted(ledger, levels[at - 1], bracket, most)
+                most = max(len(rung), on)
+            waiting = ledger.waiting(level, bracket)
             for key, _ in waiting.backwards():
                 if rung.rank(key) < max(1, most // self.eta):
                     break
@@ -134,9 +159,10 @@ class Promote:
                 if not kept and not ledger.frame.holds_place(trial):
                     yield trial
 
-    def _most_promoted(self, ledger: Ledger, level: int, most: int) -> int:
+    def _most_promoted(self, ledger: Ledger, level: int, bracket: int, most: int) -> int:
         """How many trials can ever be promoted from a rung of at most `most` records."""
-        rung, promoted = ledger.shelf(("rung", level)), ledger.shelf(("promoted", level))
+        rung = ledger.rung(level, bracket)
+        promoted = ledger.shelf(ledger.frame.within("promoted", level, bracket))
         quota = len(rung) // self.eta
         within = promoted.rank(rung.at(quota)[0]) if quota < len(rung) else len(promoted)
         return most // self.eta + len(promoted) - within

@@ -11,7 +11,9 @@ from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core import rungs
 from scaletune.core.ledger import Ledger
-from scaletune.core.policies import asha, full
+from scaletune.core.policies import asha, full, hyperband
+from scaletune.core.policies.samplers import configurations_at_most
+from scaletune.core.policies.successive_halving import Coming, Synchronous
 
 
 class Policy(Protocol):
@@ -38,7 +40,12 @@ class Policy(Protocol):
 
 def policy_of(study: Study) -> Policy:
     """The policy that a Study names."""
-    levels = rungs.milestones(study)
-    if study.spec.policy.asha is not None:
-        return asha.policy(study.spec.policy.asha, levels)
+    levels, brackets, spec = rungs.milestones(study), rungs.brackets(study), study.spec.policy
+    if spec.asha is not None:
+        return asha.policy(spec.asha, levels, brackets)
+    coming = Coming(study.status.created, configurations_at_most(study.spec))
+    if spec.successive_halving is not None:
+        return Synchronous(levels, spec.successive_halving.eta, brackets, coming)
+    if spec.hyperband is not None:
+        return hyperband.policy(levels, spec.hyperband.eta, coming)
     return full.Full(levels)

@@ -75,6 +75,13 @@ def grid_size(spec: StudySpec) -> int | None:
     return math.prod(len(_grid_values(parameter, grid.points)) for parameter in spec.parameters)
 
 
+def configurations_at_most(spec: StudySpec) -> int | None:
+    """How many trials there will be: what the budget allows and the sampler gives, if limited."""
+    points = grid_size(spec)
+    limits = [spec.budget.trials, points and points + len(spec.initial)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _grid_point(spec: StudySpec, number: int, points: int) -> dict[str, Value] | None:
     """The grid's combination with this number, the last parameter varying fastest."""
     point: dict[str, Value] = {}

@@ -224,6 +224,7 @@ class Shell:
             seed=trial.spec.seed,
             step=0 if checkpoint is None else checkpoint.step,
             until=self.frame.until(trial),
+            levels=self.frame.levels_in(trial.spec.bracket),
         )
         begun = attempts.begun(trial, incarnation, "", timestamp(self.world.now))
         self._put(attempts.started(begun))

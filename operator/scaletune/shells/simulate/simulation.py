@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from scaletune.api.study import Study
 from scaletune.core import budget
-from scaletune.core.policies.policy import policy_of
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.objectives import Function
 from scaletune.shells.simulate.shell import Shell
@@ -49,7 +48,6 @@ def begin(setting: Setting, seed: int) -> Shell:
     site = Site(
         nodes=spec.parallelism,
         devices=spec.template.processes_per_node,
-        levels=policy_of(study).levels,
         seed=seed,
         circumstances=setting.circumstances,
         objective=setting.objective,

@@ -38,6 +38,7 @@ class Order:
     seed: int
     step: int  # of the checkpoint that it resumes from; 0 without one
     until: int
+    levels: tuple[int, ...]  # the trial's milestones
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,6 @@ class Site:
 
     nodes: int
     devices: int  # of a node, all used by one trial
-    levels: tuple[int, ...]
     seed: int
     circumstances: Circumstances
     objective: Function
@@ -169,7 +169,7 @@ class World:
 
     def _train(self, life: _Life) -> None:
         order = life.order
-        target = next(level for level in self.site.levels if level > life.step)
+        target = next(level for level in order.levels if level > life.step)
         known = self._segments.get(order.trial)
         if known is None or known[0] != life.step:
             state = self._states.get(order.trial)
@@ -197,7 +197,7 @@ class World:
         if target < life.until:
             self._next.append(life)
         else:
-            done = target == self.site.levels[-1]
+            done = target == life.order.levels[-1]
             self._leave(life, Reason.DONE if done else Reason.PAUSED)
 
     def _report(self, life: _Life, step: int, value: float) -> None:
