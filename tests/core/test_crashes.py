@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from scaletune.api.trial import TERMINAL, Milestone, Trial
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.policies.policy import policy_of
+from tests import strategies
 from tests.core import given
 from tests.core.world import Crash, World, every_decision, wishes
 from tests.oracles import asha
@@ -211,7 +212,7 @@ def crashing(world: World, every: int) -> list[tuple[Any, ...]]:
     raise AssertionError("the study does not come to its end")
 
 
-@pytest.mark.parametrize("mode", ["Promote", "Stop", "Full"])
+@pytest.mark.parametrize("mode", strategies.EVERY)
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_with_one_place_a_run_that_crashes_equals_one_that_does_not(mode: str, every: int) -> None:
     for seed in range(8):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scaletune.api.action import Resume
+from scaletune.api.action import Create, Resume
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Frame
@@ -109,11 +109,20 @@ def test_one_is_trained_in_full_even_of_too_few() -> None:
     assert reached(simulated(study(budget={"trials": 2}))) == {1: 2, 3: 1, 9: 1}
 
 
+def test_raising_the_budget_opens_the_last_bracket_again() -> None:
+    trials = [arrived(index, 0.1 * index) for index in range(6)]
+    small, large = (plan(study(budget={"trials": number}), trials, given.NOW) for number in (6, 9))
+
+    assert of_kind(small, Resume) == [0, 1]
+    assert of_kind(large, Resume) == []
+    assert of_kind(large, Create) == [6, 7, 8]
+
+
 def test_while_a_rung_waits_the_next_bracket_starts() -> None:
     trials = [arrived(index, 0.1 * index) for index in range(8)]
     trials.append(trial(8, until=1, state="Running"))
     made = plan(study(parallelism=3, budget={"trials": 18}), trials, given.NOW)
-    created = [a.spec for a in made.actions if hasattr(a, "spec")]
+    created = [a.spec for a in made.actions if isinstance(a, Create)]
 
     assert [(spec.index, spec.bracket, spec.until) for spec in created] == [(9, 1, 1), (10, 1, 1)]
 
