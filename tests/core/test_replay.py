@@ -308,30 +308,42 @@ def test_the_ledger_of_a_run_replays_to_the_decisions_of_that_run(
     block: int, linger: float
 ) -> None:
     for seed in range(block * 20, block * 20 + 20):
-        study = given.study(
-            mode=MODES[seed % 4],
-            eta=2 + seed // 4 % 3,
-            most=(4, 9, 16, 27)[seed // 3 % 4],
-            parallelism=1 + seed % 5,
-            goal=("Minimize", "Maximize")[seed // 5 % 2],
-            target=(None, None, 0.1)[seed // 2 % 3],
-            budget={"trials": (3, 8, 14)[seed % 3]},
-            sampler=({}, {"grid": {"points": 4}})[seed // 7 % 2],
-        )
-        world = World(study, seed, overshoot=(0, 0, 1, 20)[seed // 8 % 4], linger=linger)
-        world.run()
-        replayed = decisions(study, world.lines)
+        check_run(seed, MODES[seed % 4], linger)
 
-        assert world.finished, f"seed {seed}"
-        assert [
-            (d["number"], d["trial"], d["milestone"], d["decision"])
-            for d in sorted(
-                replayed, key=lambda d: (d["number"], d["decision"] == "Promote", d["trial"])
-            )
-        ] == [
-            (number, trial, at, word)
-            for number, _, trial, at, word, _ in every_decision(world.trials.values())
-        ], f"seed {seed}"
+
+@pytest.mark.parametrize("linger", [0.0, 3.0], ids=["leaving at once", "leaving late"])
+@pytest.mark.parametrize("mode", strategies.GROUPED)
+def test_the_ledger_of_a_run_in_brackets_replays_too(mode: str, linger: float) -> None:
+    for seed in range(40):
+        check_run(seed, mode, linger)
+
+
+def check_run(seed: int, mode: str, linger: float) -> None:
+    """A run of one of many studies, and its replay."""
+    study = given.study(
+        mode=mode,
+        eta=2 + seed // 4 % 3,
+        most=(4, 9, 16, 27)[seed // 3 % 4],
+        parallelism=1 + seed % 5,
+        goal=("Minimize", "Maximize")[seed // 5 % 2],
+        target=(None, None, 0.1)[seed // 2 % 3],
+        budget={"trials": (3, 8, 14)[seed % 3]},
+        sampler=({}, {"grid": {"points": 4}})[seed // 7 % 2],
+    )
+    world = World(study, seed, overshoot=(0, 0, 1, 20)[seed // 8 % 4], linger=linger)
+    world.run()
+    replayed = decisions(study, world.lines)
+
+    assert world.finished, f"seed {seed}"
+    assert [
+        (d["number"], d["trial"], d["milestone"], d["decision"])
+        for d in sorted(
+            replayed, key=lambda d: (d["number"], d["decision"] == "Promote", d["trial"])
+        )
+    ] == [
+        (number, trial, at, word)
+        for number, _, trial, at, word, _ in every_decision(world.trials.values())
+    ], f"seed {seed}"
 
 
 # ---- reading
