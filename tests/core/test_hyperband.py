@@ -2,6 +2,7 @@
 
 import pytest
 
+from scaletune.core.rungs import fractions, hyperband_sizes
 from scaletune.shells.simulate.simulation import Setting, simulate
 from tests.core import given
 from tests.shells.simulate.drawn import CALM, even
@@ -84,3 +85,23 @@ def test_what_begins_further_up_is_not_compared_below() -> None:
         min(record.at for record in trial.status.milestones) == (1, 3, 9)[trial.spec.bracket]
         for trial in shell.trials.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("most", "eta", "trials", "cost"),
+    [(81, 3, 143, 1902), (27, 3, 49, 423), (9, 3, 17, 78), (16, 2, 43, 372), (256, 4, 378, 6000)],
+)
+def test_a_round_costs_what_the_paper_counts_when_all_starts_from_scratch(
+    most: int, eta: int, trials: int, cost: int
+) -> None:
+    levels = fractions(0, most, eta)
+    sizes = hyperband_sizes(len(levels), eta)
+    costs = [
+        sum(size // eta**rung * level for rung, level in enumerate(levels[skipped:]))
+        for skipped, size in enumerate(sizes)
+    ]
+
+    assert (sum(sizes), sum(costs)) == (trials, cost)
+    assert list(sizes) == sorted(sizes, reverse=True)
+    assert max(costs) <= len(levels) * most * (1 + 1 / eta)
+    assert max(costs) <= 2 * min(costs)
