@@ -64,7 +64,8 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         actions += [Stop(i, end.reason) for i in _live(ledger) if i not in stopped]
         return Plan(decisions, (*actions, *finish(study, ledger, end.cause, end.reason)))
     if study.spec.state == "Paused" or over is not None:
-        why = over or "spec.state is Paused"
+        # People first: the words of a paused study must not change when its duration passes, too.
+        why = "spec.state is Paused" if over is None or study.spec.state == "Paused" else over
         actions += [Pause(i, why) for i in _running(ledger) if i not in stopped]
         starts: list[Start] = []
     else:
