@@ -2,6 +2,7 @@
 
 - `control_plane`: an API server with its controllers; no pod runs. Cheap.
 - `cluster`: the same one, with a node on which pods run.
+- `two_nodes`: the same one, with a second node.
 - `namespace`: a new namespace under the restricted level of pod security, deleted afterwards.
 - `crds`: our resource definitions are applied and served.
 - `checkpoints`: a folder that pods may write to and the test may look into.
@@ -28,7 +29,7 @@ from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
 from tests.cluster.standing import VARIABLE, Standing
 
-FIXTURES = {"cluster", "control_plane", "own_clusters"}
+FIXTURES = {"cluster", "control_plane", "own_clusters", "two_nodes"}
 _STANDING = pytest.StashKey[Standing]()
 _IS_FAILED = pytest.StashKey[bool]()
 
@@ -107,6 +108,11 @@ def control_plane(standing: Standing) -> Connection:
 @pytest.fixture(scope="session")
 def cluster(standing: Standing) -> Connection:
     return standing.nodes()
+
+
+@pytest.fixture(scope="session")
+def two_nodes(standing: Standing) -> Connection:
+    return standing.nodes(2)
 
 
 @pytest.fixture(scope="session")

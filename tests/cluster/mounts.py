@@ -42,6 +42,8 @@ class Mount:
 ENVIRONMENT = Mount("environment", Path(sys.prefix), "/mnt/environment")
 TRAINER = Mount("trainer", REPOSITORY / "trainer-image", "/mnt/trainer")
 OPERATOR = Mount("operator", REPOSITORY / "operator", "/mnt/operator")
+SCRIPTS = Mount("scripts", REPOSITORY / "tests" / "trainer" / "scripts", "/mnt/scripts")
+"""Training scripts that only tests use."""
 _GIVEN_IMAGE = os.environ.get("SCALETUNE_TEST_IMAGE")
 IMAGE = _GIVEN_IMAGE or images.NAME
 PULL_POLICY = "IfNotPresent" if _GIVEN_IMAGE else "Never"

@@ -60,10 +60,10 @@ class Standing:
             return Connection(Path(self._given), self._kubectl(), self._folder / "cache")
         return self.own().connection
 
-    def nodes(self) -> Connection:
-        """A cluster in which pods run."""
+    def nodes(self, number: int = 1) -> Connection:
+        """A cluster in which pods run, on so many nodes; one that was given has what it has."""
         connection = self.control_plane()
-        if not self._given and not self.own().nodes:
+        while not self._given and len(self.own().nodes) < number:
             self.own().add_node()
         return connection
 

@@ -150,6 +150,12 @@ CLUSTER_CHECKS: Final = (
         "successiveHalving and hyperband pause trials with a checkpoint: name a"
         " persistentVolumeClaim, or choose asha with mode Stop",
     ),
+    Check(
+        "spec.checkpoints",
+        "has(object.spec.checkpoints) || object.spec.template.nodes == 1",
+        "the pods of a trial write their checkpoints together: name a persistentVolumeClaim that"
+        " all nodes can mount, or set template.nodes to 1",
+    ),
 )
 
 

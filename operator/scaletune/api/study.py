@@ -101,9 +101,12 @@ class Checkpoints(Model):
 class Template(Model):
     """How one trial is started."""
 
+    nodes: Annotated[Int, Field(ge=1, le=1024)] = 1
+    """nodes is how many pods train one trial together, each on any node that has room for it. More
+    than one need a cluster, and checkpoints that all of them can write to."""
     processes_per_node: Annotated[Int, Field(ge=1, le=64)] = 1
-    """processesPerNode is how many training processes torchrun starts, normally one per GPU. It
-    counts as this many devices in gpuHours."""
+    """processesPerNode is how many training processes torchrun starts, normally one per GPU.
+    A trial counts as nodes times processesPerNode devices in gpuHours."""
     retries: Annotated[Int, Field(ge=0, le=100)] = 3
     """retries is how many times in a row a trial may crash without a newer checkpoint before it
     counts as failed. Disruptions such as an eviction are not counted."""
@@ -114,6 +117,11 @@ class Template(Model):
     """pod is a PodTemplateSpec: the trainer is its first container. Only fields that are left out
     are filled in (restricted security profile, shared memory, grace period). `scaletune run` uses
     the command, args, env and workingDir of the first container."""
+
+    @property
+    def devices(self) -> int:
+        """How many devices a trial holds while it runs: one for each of its processes."""
+        return self.nodes * self.processes_per_node
 
 
 def _fixed(name: str, **schema: Any) -> dict[str, Any]:

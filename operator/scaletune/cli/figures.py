@@ -107,7 +107,7 @@ class Figures:
             expected = (max(1, expected // eta) if at else 0) + starting[at]
             steps += max(0, expected - rung.reached) * (rung.level - below)
             below = rung.level
-        rate = self.spent_seconds / done / self.study.spec.template.processes_per_node
+        rate = self.spent_seconds / done / self.study.spec.template.devices
         return max(0, steps - ahead) * rate / self.study.spec.parallelism
 
 

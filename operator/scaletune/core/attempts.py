@@ -45,7 +45,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         max=frame.most,
         milestones=frame.levels_in(trial.spec.bracket),
         restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
-        processes=study.spec.template.processes_per_node,
+        processes=study.spec.template.devices,
     )
 
 

@@ -7,6 +7,7 @@ from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
     DIRECTIVE_ANNOTATION,
+    INDEX_ANNOTATION,
     STUDY_LABEL,
     TRIAL_LABEL,
     job_name,
@@ -79,7 +80,9 @@ def _labels(index: int, number: int) -> Json:
     return {STUDY_LABEL: "s", TRIAL_LABEL: trial, ATTEMPT_LABEL: str(number)}
 
 
-def raw_job(index: int = 0, number: int = 1, owner: str = "", **condition: str) -> Json:
+def raw_job(
+    index: int = 0, number: int = 1, owner: str = "", nodes: int = 1, **condition: str
+) -> Json:
     """The Job of an attempt; `Failed="True"` makes it failed."""
     trial = f"s-{index:04d}"
     owners = [{"uid": owner or f"uid-{trial}", "controller": True}]
@@ -87,22 +90,31 @@ def raw_job(index: int = 0, number: int = 1, owner: str = "", **condition: str) 
         "metadata": metadata(
             job_name(trial, number), labels=_labels(index, number), ownerReferences=owners
         ),
+        "spec": {"completions": nodes},
         "status": {"conditions": [{"type": t, "status": s} for t, s in condition.items()]},
     }
 
 
 def raw_pod(
-    index: int = 0, number: int = 1, uid: str = "pod-uid", state: Json | None = None, **status: Any
+    index: int = 0,
+    number: int = 1,
+    uid: str = "pod-uid",
+    state: Json | None = None,
+    *,
+    rank: int = 0,
+    **status: Any,
 ) -> Json:
-    """The pod of an attempt, on a node; `state` is its container's."""
+    """A pod of an attempt, on a node; `state` is its container's."""
     job = job_name(f"s-{index:04d}", number)
     owners = [{"uid": f"uid-{job}", "controller": True, "kind": "Job", "name": job}]
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": SCHEDULED}
     return {
         "metadata": {
-            **metadata(f"{job}-0-abcde", labels=_labels(index, number), ownerReferences=owners),
+            **metadata(
+                f"{job}-{rank}-abcde", labels=_labels(index, number), ownerReferences=owners
+            ),
             "uid": uid,
-            "annotations": {DIRECTIVE_ANNOTATION: ""},
+            "annotations": {DIRECTIVE_ANNOTATION: "", INDEX_ANNOTATION: str(rank)},
         },
         "spec": {"containers": [{"name": "trainer"}]},
         "status": {

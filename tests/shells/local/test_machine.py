@@ -9,12 +9,15 @@ from scaletune.api.study import Study
 from scaletune.shells.local.machine import Container, UnrunnableError, environment
 
 
-def container_of(folder: Path, **container: Any) -> Container:
+def container_of(folder: Path, nodes: int = 1, **container: Any) -> Container:
     spec = {
         "objectives": [{"metric": "loss", "goal": "Minimize"}],
         "parameters": [{"name": "x", "float": {"min": 0, "max": 1}}],
         "training": {"unit": "Step", "max": 4},
-        "template": {"pod": {"spec": {"containers": [{"name": "trainer", **container}]}}},
+        "template": {
+            "nodes": nodes,
+            "pod": {"spec": {"containers": [{"name": "trainer", **container}]}},
+        },
     }
     study = Study.model_validate({"metadata": {"name": "s"}, "spec": spec})
     return Container.of(study, folder)
@@ -53,6 +56,11 @@ def test_a_secret_must_be_in_the_environment(
 def test_without_a_command_there_is_nothing_to_start(tmp_path: Path) -> None:
     with pytest.raises(UnrunnableError, match="has no command"):
         container_of(tmp_path, image="example/trainer:1")
+
+
+def test_a_trial_of_several_nodes_needs_a_cluster_or_is_made_smaller(tmp_path: Path) -> None:
+    with pytest.raises(UnrunnableError, match="nodes is 2.*a cluster.*--set template.nodes=1"):
+        container_of(tmp_path, nodes=2, command=["true"])
 
 
 def test_a_working_directory_that_only_the_image_has_gives_way_to_the_study_s(

@@ -121,7 +121,7 @@ def test_one_place_trains_one_after_the_other() -> None:
 
 
 def test_places_train_at_the_same_time_and_devices_are_counted_each() -> None:
-    template = {"pod": {}, "processesPerNode": 4}
+    template = {"pod": {}, "nodes": 2, "processesPerNode": 2}
     found = spent(
         simulated(mode="Full", most=10, parallelism=3, budget={"trials": 4}, template=template)
     )

@@ -14,7 +14,7 @@ from scaletune.core import attempts, failures
 from scaletune.core.failures import End, Verdict
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.reports import Telemetry, reports_of
-from scaletune.shells.kubernetes.reports import device_seconds, end_of, telemetry_of
+from scaletune.shells.kubernetes.reports import telemetry_of
 from scaletune.shells.kubernetes.snapshot import Snapshot
 
 CHARGE_SECONDS: Final = 10.0
@@ -45,7 +45,7 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
     for index, page in pages.items():
         if page.verdict is not None:
             read[index] = _closed(read[index], page.verdict)
-    devices = snapshot.study.spec.template.processes_per_node
+    devices = snapshot.study.spec.template.devices
     return [
         trial
         for index, trial in sorted(read.items())
@@ -54,25 +54,27 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
 
 
 def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], now: float) -> _Page:
-    pod = snapshot.pod(trial)
-    if pod is None:
+    gang = snapshot.gang(trial)
+    if gang is None:
         end = _vanished(snapshot, trial)
         return _Page(trial) if end is None else _judged(snapshot, _Page(trial), end)
+    pod = gang.first
     if pod.scheduled is None and not pod.is_over:
         return _Page(trial)  # nobody yet: what never started can go without a trace
     trial = attempts.identified(trial, pod.uid)
-    if pod.has_started and trial.status.state != "Running":
+    if gang.has_started and trial.status.state != "Running":
         trial = attempts.started(trial)
     devices = snapshot.study.spec.template.processes_per_node
-    trial = attempts.charged(trial, device_seconds(pod, devices, now))
+    # What a pod has cost that is gone by now is not forgotten.
+    cost = max(gang.device_seconds(devices, now), trial.status.attempts[-1].device_seconds)
+    trial = attempts.charged(trial, cost)
     reports: list[Report] = []
     for telemetry in telemetry_of(pod, scraped.get(pod.uid)):
         trial = attempts.heard(trial, telemetry)
         reports += reports_of(trial, telemetry)
     page = _Page(trial, reports)
-    # The trainer's end is the attempt's, whatever runs beside it.
-    has_ended = pod.is_over or pod.ending is not None
-    return _judged(snapshot, page, end_of(pod)) if has_ended else page
+    end = gang.end()
+    return page if end is None else _judged(snapshot, page, end)
 
 
 def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:

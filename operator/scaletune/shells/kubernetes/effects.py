@@ -78,14 +78,15 @@ class Effects:
         may_start: bool,
     ) -> str | None:
         """One trial with an open attempt: its Job exists, its pod knows what is wanted."""
-        job, pod = snapshot.job(trial), snapshot.pod(trial)
+        job, pod, gang = snapshot.job(trial), snapshot.pod(trial), snapshot.gang(trial)
         is_wanted = trial.spec.state == "Running"
-        if pod is not None and (is_wanted or pod.scheduled is not None):
+        is_placed = gang is not None and gang.is_placed
+        if pod is not None and (is_wanted or is_placed):
             patch = directives.outdated(snapshot.study, trial, pod, scraped.get(pod.uid))
             if patch is not None and not pod.is_over:
                 await self._tell(pod.namespace, pod.name, patch)
         elif not is_wanted and job is not None and not job.is_deleted:
-            await self._delete(job)  # it waits for a place on a node, and need not any more
+            await self._delete(job)  # it waits for places on nodes, and need not any more
         elif not is_wanted and job is None and not snapshot.has_live_pods(trial):
             status = trial.status
             withdrawn = Verdict(Event.LOST, "Withdrawn", None, status.reason, status.crashes)

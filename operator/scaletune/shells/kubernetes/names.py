@@ -9,6 +9,8 @@ STUDY_LABEL: Final = f"{GROUP}/study"
 TRIAL_LABEL: Final = f"{GROUP}/trial"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 DIRECTIVE_ANNOTATION: Final = f"{GROUP}/directive"
+INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
+"""Written by the Job's controller: which of its Job's pods a pod is, from 0."""
 
 
 def job_name(trial: str, attempt: int) -> str:

@@ -45,7 +45,7 @@ class Scraper:
                     *(
                         self._read(session, key, pod)
                         for key, pod in pods
-                        if pod.is_running and pod.address
+                        if pod.rank == 0 and pod.is_running and pod.address
                     )
                 )
                 await asyncio.sleep(seconds)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes.client import Json
+from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.names import job_name
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.reflector import Store
@@ -93,7 +94,7 @@ class Snapshot:
         return None if place is None else self.jobs.get(place)
 
     def pod(self, trial: Trial) -> Pod | None:
-        """The pod in which the trial's latest attempt lives or lived.
+        """The pod of rank 0, as which the trial's latest attempt lives or lived.
 
         It is believed by its Job's uid, or, when the Job is gone, by the uid that was stored.
         """
@@ -104,9 +105,20 @@ class Snapshot:
         own = [
             pod
             for pod in self.pods.get(place, ())
-            if (job is not None and pod.owner == job.uid) or pod.uid == known
+            if pod.rank == 0 and ((job is not None and pod.owner == job.uid) or pod.uid == known)
         ]
         return own[-1] if own else None
+
+    def gang(self, trial: Trial) -> Gang | None:
+        """The pods of the trial's latest attempt; None while that of rank 0 is not there."""
+        first, job = self.pod(trial), self.job(trial)
+        if first is None:
+            return None
+        newest = {
+            pod.rank: pod for pod in self.pods.get(first.place, ()) if pod.owner == first.owner
+        }
+        others = tuple(pod for rank, pod in sorted(newest.items()) if rank > 0)
+        return Gang(first, others, 1 + len(others) if job is None else job.nodes)
 
     def has_live_pods(self, trial: Trial) -> bool:
         """Whether any pod of any attempt of the trial may still be running."""

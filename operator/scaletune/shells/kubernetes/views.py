@@ -12,6 +12,7 @@ from scaletune.shells.kubernetes.client import Json
 from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
     DIRECTIVE_ANNOTATION,
+    INDEX_ANNOTATION,
     STUDY_LABEL,
     TRIAL_LABEL,
 )
@@ -35,6 +36,7 @@ class Job:
     uid: str
     place: Place
     owner: str
+    nodes: int
     is_finished: bool
     is_deleted: bool
 
@@ -51,12 +53,13 @@ class Ending:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of an attempt."""
+    """A pod of an attempt; the one of rank 0 speaks for all."""
 
     namespace: str
     name: str
     uid: str
     place: Place
+    rank: int
     owner: str
     created: float
     scheduled: float | None
@@ -71,6 +74,11 @@ class Pod:
     def has_started(self) -> bool:
         """Whether the trainer's container runs or ran."""
         return self.is_running or self.ending is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the trainer's container has; what runs beside it does not matter."""
+        return self.is_over or self.ending is not None
 
 
 def study_key(raw: Json) -> Key | None:
@@ -90,6 +98,7 @@ def read_job(raw: Json) -> Job:
         uid=metadata["uid"],
         place=_place(metadata),
         owner=_owner(metadata),
+        nodes=int((raw.get("spec") or {}).get("completions") or 1),
         is_finished=any(
             conditions.get(kind, {}).get("status") == "True" for kind in ("Complete", "Failed")
         ),
@@ -107,19 +116,21 @@ def read_pod(raw: Json) -> Pod:
         each["name"]: each.get("state") or {} for each in status.get("containerStatuses") or ()
     }
     phase = status.get("phase", "Pending")
+    annotations = metadata.get("annotations") or {}
     all_ended = bool(states) and all("terminated" in state for state in states.values())
     return Pod(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         place=_place(metadata),
+        rank=int(annotations.get(INDEX_ANNOTATION, "0")),
         owner=_owner(metadata),
         created=instant(metadata["creationTimestamp"]),
         scheduled=(
             instant(scheduled["lastTransitionTime"]) if scheduled.get("status") == "True" else None
         ),
         address=status.get("podIP", ""),
-        directive=(metadata.get("annotations") or {}).get(DIRECTIVE_ANNOTATION, ""),
+        directive=annotations.get(DIRECTIVE_ANNOTATION, ""),
         is_running="running" in states.get(trainer, {}),
         is_over=phase in ("Succeeded", "Failed") or all_ended,
         is_disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",

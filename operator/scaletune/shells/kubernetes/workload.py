@@ -23,6 +23,7 @@ from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL, Json
 from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
     DIRECTIVE_ANNOTATION,
+    INDEX_ANNOTATION,
     STUDY_LABEL,
     TRIAL_LABEL,
     job_name,
@@ -34,6 +35,8 @@ from scaletune_trainer.wire import Variable
 GRACE_SECONDS: Final = 120
 # What is left of the grace period once torchrun has ended its workers.
 LEAVE_SECONDS: Final = 10
+# Of rank 0's pod, where the others meet it.
+RENDEZVOUS_PORT: Final = 29400
 CHECKPOINTS: Final = "scaletune-checkpoints"
 DIRECTIVE: Final = "scaletune-directive"
 SHARED_MEMORY: Final = "scaletune-shm"
@@ -84,7 +87,7 @@ def service(study: Study) -> Json:
 
 def job(study: Study, trial: Trial) -> Json:
     """The Job of the trial's latest attempt, which is stored in its status."""
-    attempt = trial.status.attempts[-1].number
+    attempt, nodes = trial.status.attempts[-1].number, study.spec.template.nodes
     pod = _pod(study, trial, attempt)
     return {
         "apiVersion": JOB.api_version,
@@ -100,8 +103,8 @@ def job(study: Study, trial: Trial) -> Json:
         },
         "spec": {
             "completionMode": "Indexed",
-            "completions": 1,
-            "parallelism": 1,
+            "completions": nodes,
+            "parallelism": nodes,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "template": pod,
@@ -144,7 +147,11 @@ def _pod(study: Study, trial: Trial, attempt: int) -> Json:
         _restrict(container)
     trainer = spec["containers"][0]
     _wrap(trainer)
-    _set_environment(trainer, study, trial, grace=int(spec["terminationGracePeriodSeconds"]))
+    variables = _protocol(trainer, study, trial, grace=int(spec["terminationGracePeriodSeconds"]))
+    if study.spec.template.nodes > 1:
+        host = f"{job_name(trial.metadata.name, attempt)}-0"
+        variables += _rendezvous(study, f"{host}.{spec['subdomain']}")
+    _set_environment(trainer, variables)
     _mount(spec, trainer, study)
     labels = {
         **(metadata.get("labels") or {}),
@@ -191,12 +198,12 @@ def _wrap(trainer: Json) -> None:
         ports.append({"name": "metrics", "containerPort": wire.METRICS_PORT})
 
 
-def _set_environment(trainer: Json, study: Study, trial: Trial, grace: int) -> None:
+def _protocol(trainer: Json, study: Study, trial: Trial, grace: int) -> list[Json]:
     uid = {"fieldRef": {"fieldPath": "metadata.uid"}}
     # Kubernetes replaces $(NAME) in values and reads $$ as $.
     spec = attempts.trial_spec(study, trial).to_json().replace("$", "$$")
     message = trainer.get("terminationMessagePath") or wire.TERMINATION_MESSAGE
-    ours: list[Json] = [
+    return [
         {"name": Variable.TRIAL, "value": spec},
         {"name": Variable.VOLUME, "value": VOLUME_PATH},
         {"name": Variable.INCARNATION, "valueFrom": uid},
@@ -206,6 +213,22 @@ def _set_environment(trainer: Json, study: Study, trial: Trial, grace: int) -> N
         {"name": Variable.STALL_SECONDS, "value": str(study.spec.template.stall_seconds)},
         {"name": Variable.SHUTDOWN_SECONDS, "value": str(max(1, grace - LEAVE_SECONDS))},
     ]
+
+
+def _rendezvous(study: Study, address: str) -> list[Json]:
+    """What torchrun has to know of several nodes: all of it is known beforehand."""
+    template = study.spec.template
+    index = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
+    return [
+        {"name": "PET_NNODES", "value": str(template.nodes)},
+        {"name": "PET_NPROC_PER_NODE", "value": str(template.processes_per_node)},
+        {"name": "PET_NODE_RANK", "valueFrom": index},
+        {"name": "PET_MASTER_ADDR", "value": address},
+        {"name": "PET_MASTER_PORT", "value": str(RENDEZVOUS_PORT)},
+    ]
+
+
+def _set_environment(trainer: Json, ours: list[Json]) -> None:
     names = {str(each["name"]) for each in ours}
     theirs = [each for each in trainer.get("env") or () if each["name"] not in names]
     ours = [{**each, "name": str(each["name"])} for each in ours]

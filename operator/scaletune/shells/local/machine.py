@@ -38,6 +38,12 @@ class Container:
                 "spec.template.pod.spec.containers[0] has no command; `scaletune run` does not"
                 " use the image, so say there what to start, such as command: [python, train.py]"
             )
+        nodes = study.spec.template.nodes
+        if nodes > 1:
+            raise UnrunnableError(
+                f"spec.template.nodes is {nodes}, but this is one machine: run it on a cluster with"
+                " `kubectl apply`, or here with --set template.nodes=1"
+            )
         processes = study.spec.template.processes_per_node
         if processes > 1 and find_spec("torch") is None:
             raise UnrunnableError(

@@ -47,7 +47,7 @@ def begin(setting: Setting, seed: int) -> Shell:
     study = Study(metadata=metadata, spec=spec)
     site = Site(
         nodes=spec.parallelism,
-        devices=spec.template.processes_per_node,
+        devices=spec.template.devices,
         seed=seed,
         circumstances=setting.circumstances,
         objective=setting.objective,

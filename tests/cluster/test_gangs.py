@@ -1,0 +1,118 @@
+"""A trial of two pods on two nodes: real torchrun over gloo, a sharded model, and a pod that dies.
+
+The script itself asserts that it goes on where the checkpoint left it.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaletune.api.trial import Trial
+from scaletune.shells.kubernetes.names import INDEX_ANNOTATION, TRIAL_LABEL
+from scaletune.shells.kubernetes.workload import VOLUME_PATH
+from tests.cluster import mounts, studies
+from tests.cluster.connection import Connection
+from tests.cluster.mounts import Mount
+from tests.cluster.operators import Operator, wait_until
+
+KILL_THE_WORKERS = "import psutil; [p.kill() for p in psutil.Process(1).children(recursive=True)]"
+
+
+@pytest.fixture
+def operator(
+    two_nodes: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
+) -> Iterator[Operator]:
+    folders = [checkpoints, mounts.SCRIPTS, *mounts.PYTHON]
+    two_nodes.apply(*mounts.claims(namespace, folders))
+    bound = "--for=jsonpath={.status.phase}=Bound"
+    two_nodes.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
+    with Operator(two_nodes, namespace, tmp_path) as running:
+        yield running
+
+
+def _study(namespace: str, nodes: int, processes: int) -> dict[str, Any]:
+    losses = f"{VOLUME_PATH}/losses-$(params.x)"
+    made = studies.study(
+        namespace,
+        "gang",
+        ["python3", f"{mounts.SCRIPTS.path}/sharded.py", losses, "--sleep", "0.4"],
+        environment={"OMP_NUM_THREADS": "1"},
+        initial=[{"x": 0.25}, {"x": 0.75}],
+        training={"unit": "Step", "max": 24},
+        # One rung at 6, and from there a long way to the end.
+        policy={"asha": {"eta": 4, "min": 6}},
+        budget={"trials": 2},
+        checkpoints=studies.claim(),
+    )
+    template = made["spec"]["template"]
+    template |= {"nodes": nodes, "processesPerNode": processes}
+    pod = template["pod"]["spec"]
+    pod["volumes"] += mounts.volumes([mounts.SCRIPTS])[1:]
+    pod["containers"][0]["volumeMounts"] += mounts.volume_mounts([mounts.SCRIPTS])[1:]
+    apart = {
+        "labelSelector": {"matchLabels": {"scaletune.dev/study": "gang"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}
+    pod["affinity"] = {"podAntiAffinity": required}
+    return made
+
+
+def _promoted(cluster: Connection, namespace: str) -> Trial | None:
+    """The trial that trains on beyond its first rung, once it has made a step of it."""
+    for trial in studies.stored(cluster, namespace, "gang")[1]:
+        checkpoint = trial.status.checkpoint
+        if len(trial.status.attempts) == 2 and checkpoint is not None and checkpoint.step > 6:
+            return trial
+    return None
+
+
+def _pods(cluster: Connection, namespace: str, trial: str) -> dict[int, dict[str, Any]]:
+    """The pods of a trial that run, by their index."""
+    found = cluster.get("pods", "-n", namespace, "-l", f"{TRIAL_LABEL}={trial}")["items"]
+    return {
+        int(pod["metadata"]["annotations"][INDEX_ANNOTATION]): pod
+        for pod in found
+        if pod["status"]["phase"] == "Running"
+    }
+
+
+def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_pod_dies(
+    two_nodes: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    two_nodes.apply(_study(namespace, nodes=2, processes=1))
+    wait_until(
+        "one is promoted", lambda: _promoted(two_nodes, namespace) is not None, seconds_max=150
+    )
+    best = _promoted(two_nodes, namespace)
+    assert best is not None
+    name = best.metadata.name
+    pods = _pods(two_nodes, namespace, name)
+    assert set(pods) == {0, 1}
+    assert len({pod["spec"]["nodeName"] for pod in pods.values()}) == 2
+    assert best.status.attempts[-1].incarnation == pods[0]["metadata"]["uid"]
+
+    # Half the processes from now on, and the end of the other half.
+    smaller = json.dumps({"spec": {"template": {"nodes": 1}}})
+    two_nodes.kubectl("patch", "study", "gang", "-n", namespace, "--type=merge", "-p", smaller)
+    victim = pods[1]["metadata"]["name"]
+    two_nodes.kubectl("exec", "-n", namespace, victim, "--", "python3", "-c", KILL_THE_WORKERS)
+    _, trials = studies.wait_for_end(two_nodes, namespace, "gang", seconds_max=120)
+
+    assert {trial.status.state for trial in trials} == {"Stopped", "Completed"}
+    best = next(trial for trial in trials if trial.metadata.name == name)
+    assert [each.cause for each in best.status.attempts] == ["Paused", "Crashed", "Done"]
+    assert [each.at for each in best.status.milestones] == [6, 24]
+    # Each life went on from the checkpoint of the one before, and every step was trained.
+    x = best.spec.parameters[0].value
+    lines = (checkpoints.folder / f"losses-{x}").read_text().splitlines()
+    losses = {int(step): float.fromhex(value) for step, value in map(str.split, lines)}
+    assert sorted(losses) == list(range(1, 25))
+    assert len(lines) < 24 + 6
+    assert {each.at: each.value for each in best.status.milestones} == {
+        at: pytest.approx(losses[at]) for at in (6, 24)
+    }
+    assert operator.complaints() == []
