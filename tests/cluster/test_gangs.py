@@ -33,22 +33,19 @@ def operator(
         yield running
 
 
-def _study(namespace: str, nodes: int, processes: int) -> dict[str, Any]:
+def _study(namespace: str, nodes: int, **spec: Any) -> dict[str, Any]:
+    """A study whose pods never share a node."""
     losses = f"{VOLUME_PATH}/losses-$(params.x)"
     made = studies.study(
         namespace,
         "gang",
         ["python3", f"{mounts.SCRIPTS.path}/sharded.py", losses, "--sleep", "0.4"],
         environment={"OMP_NUM_THREADS": "1"},
-        initial=[{"x": 0.25}, {"x": 0.75}],
-        training={"unit": "Step", "max": 24},
-        # One rung at 6, and from there a long way to the end.
-        policy={"asha": {"eta": 4, "min": 6}},
-        budget={"trials": 2},
         checkpoints=studies.claim(),
+        **spec,
     )
     template = made["spec"]["template"]
-    template |= {"nodes": nodes, "processesPerNode": processes}
+    template["nodes"] = nodes
     pod = template["pod"]["spec"]
     pod["volumes"] += mounts.volumes([mounts.SCRIPTS])[1:]
     pod["containers"][0]["volumeMounts"] += mounts.volume_mounts([mounts.SCRIPTS])[1:]
@@ -83,7 +80,16 @@ def _pods(cluster: Connection, namespace: str, trial: str) -> dict[int, dict[str
 def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_pod_dies(
     two_nodes: Connection, namespace: str, checkpoints: Mount, operator: Operator
 ) -> None:
-    two_nodes.apply(_study(namespace, nodes=2, processes=1))
+    made = _study(
+        namespace,
+        nodes=2,
+        initial=[{"x": 0.25}, {"x": 0.75}],
+        training={"unit": "Step", "max": 24},
+        # One rung at 6, and from there a long way to the end.
+        policy={"asha": {"eta": 4, "min": 6}},
+        budget={"trials": 2},
+    )
+    two_nodes.apply(made)
     wait_until(
         "one is promoted", lambda: _promoted(two_nodes, namespace) is not None, seconds_max=150
     )
@@ -96,8 +102,7 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
     assert best.status.attempts[-1].incarnation == pods[0]["metadata"]["uid"]
 
     # Half the processes from now on, and the end of the other half.
-    smaller = json.dumps({"spec": {"template": {"nodes": 1}}})
-    two_nodes.kubectl("patch", "study", "gang", "-n", namespace, "--type=merge", "-p", smaller)
+    _patch(two_nodes, namespace, {"template": {"nodes": 1}})
     victim = pods[1]["metadata"]["name"]
     two_nodes.kubectl("exec", "-n", namespace, victim, "--", "python3", "-c", KILL_THE_WORKERS)
     _, trials = studies.wait_for_end(two_nodes, namespace, "gang", seconds_max=120)
@@ -116,3 +121,38 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
         at: pytest.approx(losses[at]) for at in (6, 24)
     }
     assert operator.complaints() == []
+
+
+def test_a_gang_that_has_only_some_of_its_nodes_gives_them_back_when_it_is_paused(
+    two_nodes: Connection, namespace: str, operator: Operator
+) -> None:
+    training = {"unit": "Step", "max": 2}
+    count = len(two_nodes.get("nodes")["items"]) + 1  # one more than there are
+    two_nodes.apply(_study(namespace, count, training=training, budget={"trials": 1}))
+
+    def states() -> list[str | None]:
+        return [each.status.state for each in studies.stored(two_nodes, namespace, "gang")[1]]
+
+    wait_until(
+        "the first pods wait for the last",
+        lambda: len(_pods(two_nodes, namespace, "gang-0000")) == count - 1,
+        seconds_max=60,
+    )
+    assert states() == ["Pending"]
+    _patch(two_nodes, namespace, {"state": "Paused"})
+    wait_until("it is paused", lambda: states() == ["Paused"], seconds_max=60)
+    kinds = "jobs,pods"
+    wait_until(
+        "no pod is left", lambda: not two_nodes.get(kinds, "-n", namespace)["items"], seconds_max=60
+    )
+
+    _patch(two_nodes, namespace, {"state": "Running", "template": {"nodes": count - 1}})
+    _, [trial] = studies.wait_for_end(two_nodes, namespace, "gang", seconds_max=90)
+
+    assert [each.cause for each in trial.status.attempts][1:] == ["Done"]
+    assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
+
+
+def _patch(cluster: Connection, namespace: str, spec: dict[str, Any]) -> None:
+    patch = json.dumps({"spec": spec})
+    cluster.kubectl("patch", "study", "gang", "-n", namespace, "--type=merge", "-p", patch)

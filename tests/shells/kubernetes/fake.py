@@ -25,7 +25,7 @@ from scaletune.shells.kubernetes.client import (
     Kind,
     MissingError,
 )
-from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION
+from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION, INDEX_ANNOTATION
 from scaletune.shells.kubernetes.shell import Shell
 from scaletune_trainer import wire
 
@@ -136,13 +136,14 @@ class Cluster(Client):
                 self.remove(raw["metadata"]["uid"])
 
     def tick(self) -> None:
-        """Each Job without a pod gets one, each pod goes one step further in its life."""
-        pods = {raw["metadata"]["ownerReferences"][0]["uid"]: raw for raw in self.all(POD)}
+        """Each Job without pods gets them, each pod goes one step further in its life."""
+        pods = self.all(POD)
+        owners = {raw["metadata"]["ownerReferences"][0]["uid"] for raw in pods}
         for job in self.all(JOB):
-            pod = pods.get(job["metadata"]["uid"])
-            if pod is None:
-                self._start_pod(job)
-                continue
+            if job["metadata"]["uid"] not in owners:
+                for rank in range(job["spec"]["completions"]):
+                    self._start_pod(job, rank)
+        for pod in pods:
             found = self._find(POD, pod["metadata"]["name"])
             [container] = found["status"]["containerStatuses"]
             if "running" in container["state"]:
@@ -152,12 +153,14 @@ class Cluster(Client):
                 container["state"] = {"running": {}}
             self._touched(found)
 
-    def _start_pod(self, job: Json) -> None:
+    def _start_pod(self, job: Json, rank: int) -> None:
         template = copy.deepcopy(job["spec"]["template"])
         owner = {"uid": job["metadata"]["uid"], "controller": True, "kind": "Job"}
+        annotations = {**template["metadata"]["annotations"], INDEX_ANNOTATION: str(rank)}
         metadata = {
             **template["metadata"],
-            "name": f"{job['metadata']['name']}-0-abcde",
+            "annotations": annotations,
+            "name": f"{job['metadata']['name']}-{rank}-abcde",
             "namespace": job["metadata"]["namespace"],
             "ownerReferences": [owner],
         }

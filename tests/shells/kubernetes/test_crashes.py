@@ -24,11 +24,13 @@ POLICIES = {
     "stop": {"asha": {"eta": 2, "min": 7, "mode": "Stop"}},
     "full": {},
 }
+NODES = {"promote": 2, "stop": 1, "full": 1}
 
 
 def _cluster(policy: str) -> Cluster:
     cluster = Cluster()
     raw = given.raw_study(policy=POLICIES[policy], budget={"trials": 3})
+    raw["spec"]["template"]["nodes"] = NODES[policy]
     raw["metadata"] = {"name": "s", "namespace": "ml"}
     cluster.add(STUDY, raw)
     return cluster

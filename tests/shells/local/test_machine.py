@@ -59,7 +59,7 @@ def test_without_a_command_there_is_nothing_to_start(tmp_path: Path) -> None:
 
 
 def test_a_trial_of_several_nodes_needs_a_cluster_or_is_made_smaller(tmp_path: Path) -> None:
-    with pytest.raises(UnrunnableError, match="nodes is 2.*a cluster.*--set template.nodes=1"):
+    with pytest.raises(UnrunnableError, match=r"nodes is 2.* a cluster .*--set template\.nodes=1"):
         container_of(tmp_path, nodes=2, command=["true"])
 
 
