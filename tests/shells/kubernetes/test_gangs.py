@@ -64,6 +64,18 @@ def test_an_end_that_was_agreed_on_waits_for_no_other_pod() -> None:
     assert _cause(_rank(0, _end(Reason.PAUSED, 9, 0)), killed)[0] == "Paused"
 
 
+def test_a_gang_that_left_together_on_a_signal_was_no_crash() -> None:
+    times = {"agreedMs": START_MS + 8, "endMs": START_MS + 9}
+    message = TerminationMessage(Reason.TERMINATED, step=3, checkpoint=3, times=times)
+    left = ended(message, 143, "Error")
+
+    assert _cause(_rank(0, left), _rank(1))[0] == "Terminated"
+    evicted = {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert _cause(_rank(0, left), _rank(1, **evicted))[0] == "Disrupted"
+    # One that was told to leave because another had failed says nothing of the cause.
+    assert _is_open(_rank(0, _end(Reason.TERMINATED, 9, 143)), _rank(1))
+
+
 def test_a_failure_is_judged_when_all_pods_are_over() -> None:
     assert _is_open(_rank(0, _end(Reason.USER_ERROR, 9, 43, "peer is gone")), _rank(1))
     assert _is_open(_rank(0), _rank(1, _end(Reason.USER_ERROR, 9, 43, "wrong")))

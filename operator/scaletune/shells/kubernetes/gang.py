@@ -57,7 +57,7 @@ class Gang:
         """
         first = end_of(self.first) if self.first.has_ended else None
         if first is not None and (len(self.pods) == self.nodes == 1 or _was_agreed(first)):
-            return first
+            return replace(first, disrupted=any(pod.is_disrupted for pod in self.pods))
         if not all(pod.has_ended for pod in self.pods):
             return None
         ends = {pod: end_of(pod) for pod in self.pods}
@@ -91,7 +91,13 @@ class Gang:
 
 
 def _was_agreed(end: End) -> bool:
-    return end.message is not None and end.message.reason in AGREED
+    """Whether all ranks left together. Told to leave, they may or may not have come to that; when
+    they have, the journal says so and the message knows since when."""
+    message = end.message
+    if message is None:
+        return False
+    has_left = message.reason is Reason.TERMINATED and "agreedMs" in message.times
+    return has_left or message.reason in AGREED
 
 
 def _is_out_of_memory(end: End) -> bool:
