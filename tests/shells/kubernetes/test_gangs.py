@@ -70,7 +70,7 @@ def test_a_gang_that_left_together_on_a_signal_was_no_crash() -> None:
     left = ended(message, 143, "Error")
 
     assert _cause(_rank(0, left), _rank(1))[0] == "Terminated"
-    evicted = {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    evicted: Json = {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert _cause(_rank(0, left), _rank(1, **evicted))[0] == "Disrupted"
     # One that was told to leave because another had failed says nothing of the cause.
     assert _is_open(_rank(0, _end(Reason.TERMINATED, 9, 143)), _rank(1))
