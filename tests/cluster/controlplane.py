@@ -5,7 +5,7 @@ All of it lives in one namespace without any node in it, as a managed control pl
 
 from pathlib import Path
 
-from tests.cluster import certificates, network
+from tests.cluster import audit, certificates, network
 from tests.cluster.certificates import Authority, Identity
 from tests.cluster.connection import Connection, write_kubeconfig
 from tests.cluster.daemons import Daemon, Place, wait
@@ -104,6 +104,7 @@ class ControlPlane:
             # Node names mean nothing to the resolver here; without this, no `kubectl logs`.
             "kubelet-preferred-address-types": "InternalIP",
             "allow-privileged": "true",
+            **audit.flags(self.site.folder),
         }
 
     def _controller_manager(self) -> dict[str, object]:
