@@ -56,7 +56,7 @@ def tools() -> None:
     """Install the Debian packages that a cluster needs; build its programs and its image."""
     prerequisites.install(_say)
     prerequisites.demand()
-    for program in (programs.KUBECLUSTER, programs.COREDNS):
+    for program in programs.ALL:
         _say(f"{program.name} is {programs.find(program, _say)}")
     _say(f"the image for pods is {images.archive(_say)}")
 

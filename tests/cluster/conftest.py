@@ -6,6 +6,7 @@
 - `namespace`: a new namespace under the restricted level of pod security, deleted afterwards.
 - `crds`: our resource definitions are applied and served.
 - `checkpoints`: a folder that pods may write to and the test may look into.
+- `prometheus`: a real one, which scrapes the trials of the namespace every second.
 
 - `own_clusters`: not a cluster, but leave to start some, for tests of the cluster itself.
 
@@ -27,6 +28,7 @@ from tests.cluster import mounts, resources, signals
 from tests.cluster.connection import Connection
 from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
+from tests.cluster.prometheus import Prometheus, trials
 from tests.cluster.standing import VARIABLE, Standing
 
 FIXTURES = {"cluster", "control_plane", "own_clusters", "two_nodes"}
@@ -148,3 +150,9 @@ def checkpoints(tmp_path: Path) -> Mount:
     # Pods write to it as somebody else; the folders above it are closed to others.
     folder.chmod(0o777)
     return Mount("checkpoints", folder, "/mnt/checkpoints", is_writable=True)
+
+
+@pytest.fixture
+def prometheus(cluster: Connection, namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path / "prometheus", [trials(cluster, namespace)]) as running:
+        yield running

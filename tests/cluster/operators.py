@@ -26,10 +26,15 @@ ACCOUNT = "scaletune"
 
 
 class Operator:
-    """A context manager: the operator serves one namespace until the end of the context."""
+    """A context manager: the operator serves one namespace until the end of the context.
 
-    def __init__(self, connection: Connection, namespace: str, folder: Path) -> None:
-        self._connection, self._namespace = connection, namespace
+    Further keywords are its settings, by the names of environment variables.
+    """
+
+    def __init__(
+        self, connection: Connection, namespace: str, folder: Path, **settings: str
+    ) -> None:
+        self._connection, self._namespace, self.settings = connection, namespace, settings
         self._kubeconfig = folder / "operator.kubeconfig"
         self.log = folder / "operator.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,6 +60,7 @@ class Operator:
             "KUBECONFIG": str(self._kubeconfig),
             "SCALETUNE_NAMESPACE": self._namespace,
             "PYTHONWARNINGS": "error::RuntimeWarning",
+            **self.settings,
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

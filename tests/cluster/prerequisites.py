@@ -57,7 +57,7 @@ def lacking() -> list[str]:
         )
     elif shutil.which("runc") is None:
         reasons.append(f"The system's programs are not found: add {SYSTEM} to PATH.")
-    reasons += filter(None, map(programs.lacking, (programs.KUBECLUSTER, programs.COREDNS)))
+    reasons += filter(None, map(programs.lacking, programs.ALL))
     return reasons
 
 

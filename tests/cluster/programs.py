@@ -1,10 +1,10 @@
 """The programs of a cluster: found, or built from Go modules and kept for the next time.
 
 All of Kubernetes that we need is one program that acts by the name it is called under (etcd,
-kube-apiserver, ..., kubectl); CoreDNS is another. Neither is a Debian package, so each is looked
-for in this order, and the first found is taken:
+kube-apiserver, ..., kubectl); CoreDNS and Prometheus are others (Debian builds its Prometheus
+without the discovery of pods). Each is looked for in this order, and the first found is taken:
 
-1. the file named by its variable, SCALETUNE_KUBECLUSTER or SCALETUNE_COREDNS;
+1. the file named by its variable: SCALETUNE_KUBECLUSTER, SCALETUNE_COREDNS, SCALETUNE_PROMETHEUS;
 2. NAME or NAME.xz in the folder named by SCALETUNE_PROGRAMS;
 3. the cache outside the repository, under a name that is a hash of the sources it was built from;
 4. `go build` of those sources, into the cache.
@@ -30,11 +30,16 @@ KUBERNETES = "1.34.4"
 
 @dataclass(frozen=True)
 class Program:
-    """One program that is built from a folder of Go sources."""
+    """One program that is built from a folder of Go sources.
+
+    `package` is what is built: that folder, or a package of a module that its go.mod requires.
+    """
 
     name: str
     minutes: int
     linker_flags: tuple[str, ...] = ()
+    package: str = "."
+    tags: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -47,7 +52,8 @@ class Program:
     @property
     def digest(self) -> str:
         """What the program is made of, as a short hash."""
-        content = hashlib.sha256(repr(self.linker_flags).encode())
+        options = (self.linker_flags, self.package, self.tags)
+        content = hashlib.sha256(repr(options).encode())
         for path in sorted(self.sources.iterdir()):
             content.update(path.name.encode() + b"\0" + path.read_bytes())
         return content.hexdigest()[:16]
@@ -66,6 +72,13 @@ KUBECLUSTER = Program(
     ),
 )
 COREDNS = Program("coredns", minutes=2)
+PROMETHEUS = Program(
+    "prometheus",
+    minutes=4,
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    tags=("remove_all_sd", "enable_kubernetes_sd", "netgo"),
+)
+ALL = (KUBECLUSTER, COREDNS, PROMETHEUS)
 
 
 def cache() -> Path:
@@ -91,7 +104,7 @@ def lacking(program: Program) -> str | None:
     except Missing as missing:
         return " ".join(missing.remedies)
     return (
-        f"{program.name} must be built and there is no Go: install Go 1.25 or newer (go.dev/dl), "
+        f"{program.name} must be built and there is no Go: install Go 1.26 or newer (go.dev/dl), "
         f"or name a built one in {program.variable}."
     )
 
@@ -135,9 +148,10 @@ def _build(program: Program, progress: Progress) -> None:
     )
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
     flags = " ".join(("-s", "-w", *program.linker_flags))
+    options = ["-trimpath", "-tags", ",".join(program.tags), "-ldflags", flags]
     with new_file(_built(program)) as output:
         done = subprocess.run(
-            ["go", "build", "-trimpath", "-ldflags", flags, "-o", output, "."],
+            ["go", "build", *options, "-o", output, program.package],
             cwd=program.sources,
             env=environment,
             capture_output=True,

@@ -46,7 +46,7 @@ class Standing:
                 self._kubectl()
                 return
             prerequisites.demand()
-            for program in (programs.KUBECLUSTER, programs.COREDNS):
+            for program in programs.ALL:
                 programs.find(program, self._progress)
             images.archive(self._progress)
         except Missing as missing:
