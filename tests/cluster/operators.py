@@ -59,6 +59,7 @@ class Operator:
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "SCALETUNE_NAMESPACE": self._namespace,
+            "SCALETUNE_OPERATOR_PORT": "0",
             "PYTHONWARNINGS": "error::RuntimeWarning",
             **self.settings,
         }

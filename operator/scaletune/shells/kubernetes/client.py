@@ -7,6 +7,7 @@ calls is level-triggered and tries again from a fresh look, which is the only sa
 
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from scaletune.api.model import API_VERSION
+from scaletune.shells.kubernetes.calls import called
+from scaletune.shells.kubernetes.metrics import Metrics
 
 Json = dict[str, Any]
 
@@ -97,11 +100,12 @@ def error_of(what: str, code: int, body: object) -> ApiError:
 class Client:
     """A connection to the API server, as whoever the environment says that we are."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, metrics: Metrics | None = None) -> None:
         self._api = api
+        self._metrics = metrics or Metrics()
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None) -> Self:
+    async def connect(cls, kubeconfig: Path | None = None, metrics: Metrics | None = None) -> Self:
         """Connect as the pod's service account; outside a cluster, or when given, by kubeconfig."""
         settings, file = Configuration(), None if kubeconfig is None else str(kubeconfig)
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -110,7 +114,7 @@ class Client:
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 file, client_configuration=settings, persist_config=False
             )
-        return cls(ApiClient(settings))
+        return cls(ApiClient(settings), metrics)
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
@@ -199,11 +203,17 @@ class Client:
             body=body,
             auth_settings=["BearerToken"],
         )
-        answer = await self._api.call_api(
-            *request, _preload_content=False, _request_timeout=timeout
-        )
-        response: aiohttp.ClientResponse = answer.response
-        return response
+        (verb, resource), begin, code = called(method, path, query or {}), time.monotonic(), 0
+        try:
+            answer = await self._api.call_api(
+                *request, _preload_content=False, _request_timeout=timeout
+            )
+            response: aiohttp.ClientResponse = answer.response
+            code = response.status
+            return response
+        finally:
+            self._metrics.api_requests.labels(verb, resource, str(code)).inc()
+            self._metrics.api_request_seconds.labels(verb).observe(time.monotonic() - begin)
 
 
 async def _body(response: aiohttp.ClientResponse) -> object:

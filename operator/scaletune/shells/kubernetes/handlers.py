@@ -8,18 +8,22 @@ handlers (each costs an annotation and a write per change), no timers or daemons
 
 import logging
 import random
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import kopf
 
 from scaletune.api.model import GROUP, VERSION
 from scaletune.shells.kubernetes.client import STUDY, Client, Json
+from scaletune.shells.kubernetes.metrics import Metrics
+from scaletune.shells.kubernetes.probes import Health, serving
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
 
 log = logging.getLogger(__name__)
 
 _SHELL: Final = "shell"
+_OPEN: Final = "open"
 
 
 @kopf.on.login()
@@ -37,8 +41,11 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     settings.queueing.idle_timeout = 0.2
     settings.watching.server_timeout = random.randint(270, 300)  # the server takes whole seconds
     settings.networking.enforce_retry_after = True
-    shell = Shell(await Client.connect(), Settings.of())
-    memo[_SHELL] = shell
+    metrics, wanted = Metrics(), Settings.of()
+    shell = Shell(await Client.connect(metrics=metrics), wanted, metrics)
+    memo[_SHELL], memo[_OPEN] = shell, AsyncExitStack()
+    health = Health(lives=list, is_ready=list)
+    await memo[_OPEN].enter_async_context(serving(metrics.registry, health, wanted.port))
     await shell.start()
     log.info("mirrored the cluster; serving studies")
 
@@ -49,6 +56,7 @@ async def stop(memo: kopf.Memo, **_: Any) -> None:
     shell: Shell | None = memo.get(_SHELL)
     if shell is not None:
         await shell.stop()
+        await memo[_OPEN].aclose()
 
 
 @kopf.on.event(GROUP, VERSION, STUDY.plural)

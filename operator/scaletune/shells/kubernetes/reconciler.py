@@ -9,9 +9,12 @@ only what is.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
+
+from scaletune.shells.kubernetes.metrics import Metrics
 
 Key = tuple[str, str]
 """Namespace and name of a Study."""
@@ -33,9 +36,13 @@ class Reconciler:
     """
 
     def __init__(
-        self, reconcile: Callable[[Key], Awaitable[float | None]], concurrency: int
+        self,
+        reconcile: Callable[[Key], Awaitable[float | None]],
+        concurrency: int,
+        metrics: Metrics | None = None,
     ) -> None:
         self._reconcile = reconcile
+        self._metrics = metrics or Metrics()
         self._places = asyncio.Semaphore(concurrency)
         self._dirty: set[Key] = set()
         self._tasks: dict[Key, asyncio.Task[None]] = {}
@@ -43,7 +50,7 @@ class Reconciler:
 
     def trigger(self, key: Key) -> None:
         """Look at this key soon."""
-        self._dirty.add(key)
+        self._mark(key)
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._run(key), name="/".join(key))
 
@@ -73,23 +80,44 @@ class Reconciler:
             while key in self._dirty:
                 try:
                     async with self._places:
-                        self._dirty.discard(key)
-                        self._cancel_timer(key)
-                        again = await self._reconcile(key)
+                        self._clear(key)
+                        again = await self._measured(key)
                     failures = 0
                     if again is not None:
                         self.trigger_in(key, again)
                 except LookAgain as stale:
                     log.debug("looking again: %s", stale, extra=_extra(key))
-                    self._dirty.add(key)
+                    self._mark(key)
                 except Exception:
                     failures += 1
                     pause = backoff(failures)
                     log.exception("failed; again in %.1f s", pause, extra=_extra(key))
                     await asyncio.sleep(pause)
-                    self._dirty.add(key)
+                    self._mark(key)
         finally:
             del self._tasks[key]
+
+    async def _measured(self, key: Key) -> float | None:
+        begin, result = time.monotonic(), "failed"
+        try:
+            again = await self._reconcile(key)
+            result = "done"
+            return again
+        except LookAgain:
+            result = "stale"
+            raise
+        finally:
+            self._metrics.reconcile_seconds.observe(time.monotonic() - begin)
+            self._metrics.reconciles.labels(result).inc()
+
+    def _mark(self, key: Key) -> None:
+        self._dirty.add(key)
+        self._metrics.queue_length.set(len(self._dirty))
+
+    def _clear(self, key: Key) -> None:
+        self._dirty.discard(key)
+        self._metrics.queue_length.set(len(self._dirty))
+        self._cancel_timer(key)
 
     def _cancel_timer(self, key: Key) -> None:
         timer = self._timers.pop(key, None)

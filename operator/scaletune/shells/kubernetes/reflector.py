@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from scaletune.shells.kubernetes.client import Client, ExpiredError, Json, Kind
+from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.reconciler import Key, backoff
 
 T = TypeVar("T")
@@ -116,8 +117,10 @@ class Reflector(Generic[T]):
         source: Source,
         store: Store[T],
         changed: Callable[[Key], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._client, self._source, self._store, self._changed = client, source, store, changed
+        self._restarts = (metrics or Metrics()).watch_restarts
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -129,13 +132,19 @@ class Reflector(Generic[T]):
                 failures = 0
                 while True:
                     version = await self._watch(version)
+                    self._count("ended")
                     await asyncio.sleep(0.1)
             except ExpiredError as error:
+                self._count("expired")
                 log.info("%s; listing again", error)
             except Exception as error:
+                self._count("silent" if isinstance(error, TimeoutError) else "failed")
                 failures += 1
                 log.warning("%s is out of sight: %r", self._source.kind.plural, error)
                 await asyncio.sleep(backoff(failures))
+
+    def _count(self, cause: str) -> None:
+        self._restarts.labels(self._source.kind.plural, cause).inc()
 
     async def _list(self) -> str:
         source = self._source

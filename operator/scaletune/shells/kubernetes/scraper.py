@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 
 from scaletune.core.reports import ForeignTelemetry, Telemetry, from_exposition
+from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.views import Pod
 from scaletune_trainer import wire
@@ -28,9 +29,12 @@ class Scraper:
     """The latest telemetry of every running pod."""
 
     def __init__(
-        self, pods: Callable[[], Iterable[tuple[Key, Pod]]], changed: Callable[[Key], None]
+        self,
+        pods: Callable[[], Iterable[tuple[Key, Pod]]],
+        changed: Callable[[Key], None],
+        metrics: Metrics,
     ) -> None:
-        self._pods, self._changed = pods, changed
+        self._pods, self._changed, self._metrics = pods, changed, metrics
         self.heard: dict[str, Telemetry] = {}
 
     async def run(self, seconds: float) -> None:
@@ -61,17 +65,23 @@ class Scraper:
                 text = await _text(response)
             telemetry = from_exposition(text)
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._gap("silent")
             log.debug("%s does not answer: %r", pod.name, error)
             return
         except (ForeignTelemetry, ValueError, KeyError) as error:
+            self._gap("unreadable")
             log.warning("%s: its metrics cannot be read: %s", pod.name, error)
             return
         if telemetry.incarnation != pod.uid:
             return  # the address was given to another pod meanwhile
+        self._metrics.reports_read.labels("direct").inc()
         before = self.heard.get(pod.uid)
         self.heard[pod.uid] = telemetry
         if before is None or before.milestones != telemetry.milestones:
             self._changed(key)
+
+    def _gap(self, cause: str) -> None:
+        self._metrics.report_gaps.labels(cause).inc()
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:

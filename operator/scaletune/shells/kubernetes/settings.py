@@ -18,6 +18,8 @@ class Settings:
     """SCALETUNE_RESYNC_SECONDS: how often a study is looked at when nothing seems to happen."""
     concurrency: int = 8
     """SCALETUNE_CONCURRENCY: how many studies are reconciled at once."""
+    port: int = 8080
+    """SCALETUNE_OPERATOR_PORT: serves /metrics, /livez and /readyz; 0 is any free port."""
 
     @classmethod
     def of(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -27,6 +29,7 @@ class Settings:
             scrape_seconds=_positive(variables, "SCALETUNE_SCRAPE_SECONDS", cls.scrape_seconds),
             resync_seconds=_positive(variables, "SCALETUNE_RESYNC_SECONDS", cls.resync_seconds),
             concurrency=int(_positive(variables, "SCALETUNE_CONCURRENCY", cls.concurrency)),
+            port=int(variables.get("SCALETUNE_OPERATOR_PORT") or cls.port),
         )
 
 

@@ -1,0 +1,135 @@
+"""Turn: one turn of the loop over one Study: look, observe, store, plan, store, follow, summarise.
+
+One turn per Study at a time, and nobody else writes its Trials' and its own status. Each starts
+from what is stored; whatever a turn cannot finish, the next one does.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from scaletune.api.action import Finish, LookAgain, Plan
+from scaletune.api.study import Study, StudyStatus
+from scaletune.core import attempts
+from scaletune.core.ledger import Ledger
+from scaletune.core.plan import decide
+from scaletune.core.reports import Telemetry
+from scaletune.shells.kubernetes import events, reconciler, status
+from scaletune.shells.kubernetes.acceptance import Acceptance
+from scaletune.shells.kubernetes.apply import Writer, carry_out
+from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.client import Client
+from scaletune.shells.kubernetes.effects import Effects
+from scaletune.shells.kubernetes.reconciler import Key
+from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
+
+RUNNING_SECONDS: Final = 10.0
+REFUSED_SECONDS: Final = 30.0
+
+
+@dataclass
+class Turn:
+    """What a turn needs; its memory may be lost at any moment and costs a write or a read then."""
+
+    client: Client
+    stores: Stores
+    heard: Mapping[str, Telemetry]
+    is_dirty: Callable[[Key], bool]
+    """Whether another turn of this Study is due already."""
+    resync_seconds: float
+    _acceptance: Acceptance = field(default_factory=Acceptance)
+    _written: dict[str, float] = field(default_factory=dict)
+    """When its status was written, by the uid of a Study."""
+    _seen: dict[str, float] = field(default_factory=dict)
+    """When it was fetched, by the uid of a Study."""
+    _telling: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._writer = Writer(self.client, self.stores)
+        self._effects = Effects(self.client, self.stores, self._writer)
+
+    async def take(self, key: Key) -> float | None:
+        """One turn; returns in how many seconds to look again."""
+        now = time.time()
+        await self._resync(key, now)
+        snapshot = Snapshot.take(self.stores, key)
+        if snapshot is None:
+            return None
+        read = entered(snapshot, self.heard, now)
+        if read:
+            await self._writer.store_each(self._writer.store_status, read)
+            snapshot = self._fresh(key)
+        problem, plan = self._acceptance.problem(snapshot.study), Plan()
+        if problem is None:
+            ledger = Ledger.of(snapshot.study, snapshot.trials.values())
+            plan = decide(snapshot.study, ledger, now)
+            await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
+            snapshot = self._fresh(key)
+        refused = await self._effects.follow(snapshot, self.heard, now, may_start=problem is None)
+        snapshot = self._fresh(key)
+        self._begin(events.tell(self.client, snapshot.study, snapshot.trials, plan.decisions, now))
+        # While more is to be done at once, people can wait for a second.
+        if not self.is_dirty(key) or self._last_written(snapshot.study, now) > 1.0:
+            await self._summarise(snapshot, plan, problem or refused, now)
+        return self._next_look(snapshot, plan, refused, now)
+
+    async def stop(self) -> None:
+        """End what goes on beside the turns."""
+        tasks = list(self._telling)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _resync(self, key: Key, now: float) -> None:
+        """Fetch a Study that the watch has not confirmed for long: a watch can miss a deletion."""
+        study = self.stores.study(key)
+        if study is None:
+            return
+        seen = self._seen.setdefault(study.metadata.uid, now)
+        if now - seen >= self.resync_seconds:
+            await self._writer.look_up(study)
+            self._seen[study.metadata.uid] = now
+
+    def _fresh(self, key: Key) -> Snapshot:
+        """The snapshot after our own writes."""
+        snapshot = Snapshot.take(self.stores, key)
+        if snapshot is None:
+            raise reconciler.LookAgain("the Study is gone")
+        return snapshot
+
+    async def _summarise(
+        self, snapshot: Snapshot, plan: Plan, problem: str | None, now: float
+    ) -> None:
+        study = snapshot.study
+        ledger = Ledger.of(study, snapshot.trials.values())
+        finish = next((each for each in plan.actions if isinstance(each, Finish)), None)
+        new = status.study_status(study, ledger, now, finish, problem)
+        if self._is_worth_writing(study, new, now):
+            await self._writer.store_study_status(study, new)
+            self._written[study.metadata.uid] = now
+
+    def _is_worth_writing(self, study: Study, new: StudyStatus, now: float) -> bool:
+        if status.differs_beyond_cost(study.status, new):
+            return True
+        is_time = self._last_written(study, now) >= status.COST_SECONDS
+        return is_time and status.differs(study.status, new)
+
+    def _last_written(self, study: Study, now: float) -> float:
+        """How many seconds ago the Study's status was written."""
+        return now - self._written.get(study.metadata.uid, 0.0)
+
+    def _next_look(self, snapshot: Snapshot, plan: Plan, refused: str | None, now: float) -> float:
+        looks = [self.resync_seconds]
+        looks += [max(0.0, each.at - now) for each in plan.actions if isinstance(each, LookAgain)]
+        if any(attempts.is_open(trial) for trial in snapshot.trials.values()):
+            looks.append(RUNNING_SECONDS)
+        if refused is not None:
+            looks.append(REFUSED_SECONDS)
+        return min(looks)
