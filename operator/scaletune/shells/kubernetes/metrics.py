@@ -29,66 +29,52 @@ class Metrics:
     """All that is counted; the attributes are prometheus_client's own counters and gauges."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry = CollectorRegistry() if registry is None else registry
-        self.reconcile_seconds = Histogram(
-            f"{PREFIX}_reconcile_seconds",
-            "One look at one study, from the first read to the last write.",
-            buckets=SECONDS,
-            registry=registry,
+        self.registry = registry or CollectorRegistry()
+        self._describe_process()
+        self.leader = self._gauge("leader", "1 while this process may act, 0 while it stands by.")
+        self.queue_length = self._gauge("queue_length", "Studies that wait to be looked at.")
+        self.reconcile_seconds = self._histogram("reconcile_seconds", "One look at one study.")
+        self.reconciles = self._counter(
+            "reconciles", "By result: done, stale (looked again at once) or failed.", "result"
         )
-        self.reconciles = Counter(
-            f"{PREFIX}_reconciles",
-            "Looks at a study by result: done, stale (looked again at once) or failed.",
-            ["result"],
-            registry=registry,
-        )
-        self.queue_length = Gauge(
-            f"{PREFIX}_queue_length", "Studies that wait to be looked at.", registry=registry
-        )
-        self.plan_failures = Counter(
-            f"{PREFIX}_plan_failures", "Plans that ended in an error.", registry=registry
-        )
-        self.api_requests = Counter(
-            f"{PREFIX}_api_requests",
+        self.plan_failures = self._counter("plan_failures", "Plans that ended in an error.")
+        self.api_requests = self._counter(
+            "api_requests",
             "Requests to the API server; code 0: no answer came.",
-            ["verb", "resource", "code"],
-            registry=registry,
+            *("verb", "resource", "code"),
         )
-        self.api_request_seconds = Histogram(
-            f"{PREFIX}_api_request_seconds",
-            "Requests to the API server, until the answer begins.",
-            ["verb"],
-            buckets=SECONDS,
-            registry=registry,
+        self.api_request_seconds = self._histogram(
+            "api_request_seconds", "Requests to the API server, until the answer begins.", "verb"
         )
-        self.watch_restarts = Counter(
-            f"{PREFIX}_watch_restarts",
+        self.watch_restarts = self._counter(
+            "watch_restarts",
             "Watches begun anew by cause: ended (by the server), expired, silent or failed.",
-            ["resource", "cause"],
-            registry=registry,
+            *("resource", "cause"),
         )
-        self.report_gaps = Counter(
-            f"{PREFIX}_report_gaps",
-            "Readings of a running trial that brought nothing: silent, or unreadable.",
-            ["cause"],
-            registry=registry,
-        )
-        self.reports_read = Counter(
-            f"{PREFIX}_reports_read",
+        self.reports_read = self._counter(
+            "reports_read",
             "Readings of a trial by route: prometheus, direct (the pod's endpoint) or message.",
-            ["route"],
-            registry=registry,
+            "route",
         )
-        self.leader = Gauge(
-            f"{PREFIX}_leader",
-            "1 while this process may act, 0 while it stands by.",
-            registry=registry,
+        self.report_gaps = self._counter(
+            "report_gaps", "Readings of a running trial that failed: silent, unreadable.", "cause"
         )
-        build = Info(f"{PREFIX}_build", "Which operator this is.", registry=registry)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", words, labels, registry=self.registry)
+
+    def _gauge(self, name: str, words: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", words, registry=self.registry)
+
+    def _histogram(self, name: str, words: str, *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", words, labels, buckets=SECONDS, registry=self.registry)
+
+    def _describe_process(self) -> None:
+        build = Info(f"{PREFIX}_build", "Which operator this is.", registry=self.registry)
         build.info({"version": _version(), "wire": str(wire.VERSION)})
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
 
 
 def _version() -> str:
