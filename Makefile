@@ -6,6 +6,12 @@ BIN := .venv/bin
 DEMO ?=
 TESTS ?=
 
+# The image of the operator; `make operator-image BUILD="docker build" BASE=...` chooses with what and upon what.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/scaletune-operator:$(VERSION)
+BUILD ?= buildah build
+BASE ?=
+
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
@@ -35,8 +41,11 @@ format: .venv/test  ## Format the code and mend what can be mended.
 types: .venv/test  ## Check the types strictly.
 	$(BIN)/mypy
 
-crds: .venv/test  ## Generate crds/ from the API types.
-	$(BIN)/python -m scaletune.api.schema crds
+crds: .venv/test  ## Generate crds/, and the chart's copy of it, from the API types.
+	$(BIN)/python -m scaletune.api.schema crds helm/scaletune/crd
+
+operator-image:  ## Build the operator's image, as IMAGE.
+	$(BUILD) --file operator/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from its table.
 	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
@@ -69,4 +78,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-.PHONY: help demo test check lint format types crds diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help demo test check lint format types crds operator-image diagram cluster-tools cluster-up cluster-down clean

@@ -13,7 +13,8 @@ from scaletune.api.structural import Schema, structural
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "crds"
 
 
 def _walk(part: Schema, path: str) -> Iterator[tuple[str, Schema]]:
@@ -35,9 +36,10 @@ PARTS = [
 ]
 
 
-def test_the_files_are_what_the_types_say() -> None:
+@pytest.mark.parametrize("folder", [CRDS, ROOT / "helm/scaletune/crd"], ids=["crds", "chart"])
+def test_the_files_are_what_the_types_say(folder: Path) -> None:
     """Run `make crds` when this fails."""
-    assert {path.name: path.read_text(encoding="utf-8") for path in CRDS.iterdir()} == (
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == (
         schema.files()
     )
 

@@ -1,8 +1,8 @@
 """The operator as tests run it: a process of this machine, with no more rights than it has to have.
 
-It connects as the service account of `operator/rbac.yaml`, whose rules are granted in one namespace
-only, so that two tests, or two runs, never touch each other's studies. It can be killed and started
-again like a pod whose node is lost.
+It connects as the service account of the chart, with the roles that the chart makes for an operator
+that serves one namespace, so that two tests, or two runs, never touch each other's studies. It can
+be killed and started again like a pod whose node is lost.
 """
 
 import json
@@ -19,10 +19,10 @@ from typing import Any, Self
 import yaml
 
 from tests.cluster.connection import Connection
-from tests.cluster.mounts import REPOSITORY
+from tests.helm import chart
 
-RULES = REPOSITORY / "operator" / "rbac.yaml"
 ACCOUNT = "scaletune"
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 
 
 class Operator:
@@ -51,6 +51,9 @@ class Operator:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
+        # Roles of no namespace would outlive the test's.
+        release = f"app.kubernetes.io/instance={self._namespace}"
+        self._connection.kubectl("delete", "clusterroles,clusterrolebindings", "-l", release)
         if fault is not None:
             sys.stderr.write(f"the operator's last words:\n{self.log.read_text()[-8000:]}\n")
 
@@ -96,24 +99,14 @@ class Operator:
 
 def _grant(connection: Connection, namespace: str, kubeconfig: Path) -> None:
     """Make the service account, and a kubeconfig that is it."""
-    documents = list(yaml.safe_load_all(RULES.read_text()))
-    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
-    [role] = [each for each in documents if each["kind"] == "ClusterRole"]
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": ACCOUNT, "namespace": namespace},
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": role["kind"],
-            "name": role["metadata"]["name"],
-        },
-        "subjects": [subject],
+    values = {
+        "watch": {"namespace": namespace},
+        "serviceAccount": {"name": ACCOUNT},
+        "crds": {"install": False},
+        "rbac": {"aggregate": False},
     }
-    for each in documents:
-        if each["kind"] == "ServiceAccount":
-            each["metadata"]["namespace"] = namespace
-    connection.apply(*documents, binding)
+    manifests = chart.rendered(values, release=namespace, namespace=namespace)
+    connection.apply(*chart.of_kind(manifests, *RIGHTS))
     token = connection.kubectl("create", "token", ACCOUNT, "-n", namespace, "--duration=1h")
     config = yaml.safe_load(connection.kubeconfig.read_text())
     config["users"] = [{"name": "test", "user": {"token": token}}]

@@ -1,10 +1,11 @@
 """The programs of a cluster: found, or built from Go modules and kept for the next time.
 
 All of Kubernetes that we need is one program that acts by the name it is called under (etcd,
-kube-apiserver, ..., kubectl); CoreDNS and Prometheus are others (Debian builds its Prometheus
+kube-apiserver, ..., kubectl); CoreDNS, helm and Prometheus are others (Debian builds its Prometheus
 without the discovery of pods). Each is looked for in this order, and the first found is taken:
 
-1. the file named by its variable: SCALETUNE_KUBECLUSTER, SCALETUNE_COREDNS, SCALETUNE_PROMETHEUS;
+1. the file named by its variable: SCALETUNE_KUBECLUSTER, SCALETUNE_COREDNS, SCALETUNE_HELM or
+   SCALETUNE_PROMETHEUS;
 2. NAME or NAME.xz in the folder named by SCALETUNE_PROGRAMS;
 3. the cache outside the repository, under a name that is a hash of the sources it was built from;
 4. `go build` of those sources, into the cache.
@@ -72,13 +73,14 @@ KUBECLUSTER = Program(
     ),
 )
 COREDNS = Program("coredns", minutes=2)
+HELM = Program("helm", minutes=2, package="helm.sh/helm/v3/cmd/helm")
 PROMETHEUS = Program(
     "prometheus",
     minutes=4,
     package="github.com/prometheus/prometheus/cmd/prometheus",
     tags=("remove_all_sd", "enable_kubernetes_sd", "netgo"),
 )
-ALL = (KUBECLUSTER, COREDNS, PROMETHEUS)
+ALL = (KUBECLUSTER, COREDNS, HELM, PROMETHEUS)
 
 
 def cache() -> Path:

@@ -44,6 +44,7 @@ class Standing:
         try:
             if self._given:
                 self._kubectl()
+                programs.find(programs.HELM, self._progress)
                 return
             prerequisites.demand()
             for program in programs.ALL:

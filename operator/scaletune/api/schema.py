@@ -1,7 +1,8 @@
-"""The CustomResourceDefinitions of Study and Trial: `python -m scaletune.api.schema crds/`.
+"""The CustomResourceDefinitions of Study and Trial: `python -m scaletune.api.schema FOLDER...`.
 
-The types in this package are the only source. A test fails when the files in `crds/` are not what
-this module makes of them.
+The types in this package are the only source. A test fails when the files in `crds/`, or their
+copy in `helm/scaletune/crd/`, are not what this module makes of them. `make crds` writes
+both.
 """
 
 import sys
@@ -110,7 +111,7 @@ def _definition(
 
 
 def files() -> dict[str, str]:
-    """Name and text of every file in `crds/`."""
+    """Name and text of every file."""
     studies = _definition(Study, "studies", "sty", _STUDY_COLUMNS, scale=_SCALE)
     trials = _definition(Trial, "trials", "trl", _TRIAL_COLUMNS)
     return {
@@ -128,4 +129,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for each in sys.argv[1:]:
+        main(Path(each))

@@ -1,15 +1,10 @@
-# What the operator may do, and no more. Apply it in the operator's namespace, together with a
-# Deployment of the operator's image under the service account `scaletune`.
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: scaletune
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: scaletune-operator
-rules:
+{{/*
+All that the operator may do, and no more: a test runs it and fails on a verb here that is never
+used, and on any call that is refused. Each list lies where the operator needs it.
+*/}}
+
+{{/* In every namespace that it serves. */}}
+{{- define "scaletune.rules.served" -}}
 - apiGroups: [scaletune.dev]
   resources: [studies]
   verbs: [get, list, watch]
@@ -32,3 +27,12 @@ rules:
 - apiGroups: [""]
   resources: [services, events]
   verbs: [create]
+{{- end -}}
+
+{{/* In its own namespace. Empty while there is nothing. */}}
+{{- define "scaletune.rules.own" -}}
+{{- end -}}
+
+{{/* Of what belongs to no namespace, such as nodes. Empty while there is nothing. */}}
+{{- define "scaletune.rules.cluster" -}}
+{{- end -}}
