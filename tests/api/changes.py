@@ -23,6 +23,7 @@ IMMUTABLE: Final[dict[str, Change]] = {
     "policy": {"policy": {"asha": {"mode": "Stop"}}},
     "sampler": {"sampler": {"random": None, "grid": {}}},
     "checkpoints": {"checkpoints": {"persistentVolumeClaim": {"claimName": "others"}}},
+    "initial": {"initial": [{"learning_rate": 0.01}]},
 }
 # Removing a field, or adding one that was left out, is a change as well.
 REMOVED: Final[dict[str, Change]] = {
@@ -36,5 +37,4 @@ MUTABLE: Final[dict[str, Change]] = {
     "retries": {"template": {"retries": 5}},
     "stallSeconds": {"template": {"stallSeconds": 60}},
     "pod": {"template": {"pod": {"spec": {"nodeSelector": {"gpu": "h100"}}}}},
-    "initial": {"initial": [{"learning_rate": 0.01}]},
 }

@@ -124,3 +124,16 @@ def test_any_snapshot_has_a_status_and_summing_up_twice_changes_nothing(
     again = having(study, once)
 
     assert summarise(again, Ledger.of(again, trials), given.NOW) == once
+
+
+def test_what_a_deleted_trial_has_used_and_stored_is_kept_in_sums_that_only_grow() -> None:
+    first = trial(0, record(1, 0.5, 1, "Pause"), record(2, 0.5, 3, "Pause"), deviceSeconds=50.0)
+    other = trial(1, record(1, 0.6, 2, "Pause"), deviceSeconds=30.0)
+    before = having(given.study(), status(given.study(), first, other))
+    alone = having(before, status(before, other))
+    longer = given.changed(other, device_seconds=45.0)
+    after = status(alone, longer)
+
+    assert (before.status.spent_seconds, before.status.device_seconds) == (80.0, 0.0)
+    assert (after.spent_seconds, after.device_seconds, after.reports) == (95.0, 50.0, 2)
+    assert after.created == 2

@@ -19,6 +19,7 @@ NAME: Final = f"studies.{GROUP}"
 VARIABLES: Final = {
     "names": "object.spec.parameters.map(p, p.name)",
     "initial": "has(object.spec.initial) ? object.spec.initial : []",
+    "before": "oldObject != null && has(oldObject.spec.initial) ? oldObject.spec.initial : []",
     "pod": "has(object.spec.template.pod.spec) ? object.spec.template.pod.spec : {}",
     "containers": "has(variables.pod.containers) && type(variables.pod.containers) == list"
     " ? variables.pod.containers : []",
@@ -96,6 +97,11 @@ CHECKS: Final = (
     *(
         _initial(kind, _AMONG.format(kind), "the value must be one of the parameter's values")
         for kind in ("float", "int", "choice")
+    ),
+    Check(
+        "spec.initial",
+        "oldObject == null || variables.initial == variables.before",
+        "initial cannot change after creation; make a new Study",
     ),
     Check(
         "spec.initial",

@@ -238,6 +238,8 @@ class StudyStatus(Model):
     refunded."""
     reports: int = 0
     """reports were stored by Trials that have been deleted since."""
+    spent_seconds: float = 0.0
+    """spentSeconds were used by all Trials together, deleted ones included. It only grows."""
     trials: TrialCounts = TrialCounts()
     """trials counts the trials by state."""
     running: int = 0

@@ -51,7 +51,7 @@ def problems(document: Any, old: Any = None) -> list[Problem]:
     found = [_problem(error) for error in _Validator(schema).iter_errors(value)]
     found += broken_rules(schema, value, before)
     if document["kind"] == "Study":
-        found += _failed(admission.CHECKS, value)
+        found += _failed(admission.CHECKS, value, before)
         found += () if found else _endless_grid(value["spec"])
     return list(dict.fromkeys(found))
 
@@ -83,10 +83,12 @@ def _points(parameter: dict[str, Any], points: int) -> int:
     return points if "float" in parameter else min(points, space["max"] - space["min"] + 1)
 
 
-def _failed(checks: tuple[admission.Check, ...], study: Any) -> Iterator[Problem]:
+def _failed(
+    checks: tuple[admission.Check, ...], study: Any, before: Any = None
+) -> Iterator[Problem]:
     """The checks that a Study fails; one that cannot be evaluated meets a wrong type."""
     variables: dict[str, Any] = {}
-    context = {"object": study, "variables": variables}
+    context = {"object": study, "oldObject": before, "variables": variables}
     for name, expression in admission.VARIABLES.items():
         variables[name] = evaluate(expression, context, default=[])
     for check in checks:

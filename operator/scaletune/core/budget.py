@@ -31,8 +31,8 @@ class Purse:
 
 
 def spent_seconds(study: Study, ledger: Ledger) -> float:
-    """Device seconds of all trials, deleted ones included."""
-    return study.status.device_seconds + ledger.spent_seconds
+    """Device seconds of all trials, deleted ones included; it only grows."""
+    return max(study.status.device_seconds + ledger.spent_seconds, study.status.spent_seconds)
 
 
 def purse(study: Study, ledger: Ledger) -> Purse:

@@ -29,7 +29,7 @@ from scaletune.api.action import (
     Plan,
     Stop,
 )
-from scaletune.api.conditions import FINISHED, is_true
+from scaletune.api.conditions import FINISHED, condition, is_true
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Evidence, Trial
 from scaletune.core import budget, reasons
@@ -72,7 +72,8 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         starts, ledger = fill(study, ledger)
         decisions = (*decisions, *(start.decision for start in starts if start.decision))
         actions += [start.action for start in starts]
-    idle = not starts and not len(ledger.shelf("holders")) and study.spec.state != "Paused"
+    goes_on = study.spec.state == "Paused" and not _stays_finished(study, ledger, over)
+    idle = not starts and not len(ledger.shelf("holders")) and not goes_on
     done = idle and next_start(study, ledger) is None
     freed = policy_of(study).freed(ledger, study.spec.budget.trials, finishing=done)
     actions += [Stop(trial.index, FREED) for trial in freed]
@@ -120,9 +121,21 @@ def fill(
 
 
 def finish(study: Study, ledger: Ledger, cause: str, reason: str) -> Iterator[Finish]:
-    """The end, once no trial holds a place; said once."""
-    if not len(ledger.shelf("holders")) and not is_true(study.status.conditions, FINISHED):
+    """The end, once no trial holds a place; said once for each spec that it holds for."""
+    said = condition(study.status.conditions, FINISHED)
+    known = said is not None and said.status == "True"
+    # Without a generation it was said by hand, of whatever the spec is.
+    if known and said is not None and said.observed_generation:
+        known = said.observed_generation == study.metadata.generation
+    if not known and not len(ledger.shelf("holders")):
         yield Finish(cause, reason)
+
+
+def _stays_finished(study: Study, ledger: Ledger, over: str | None) -> bool:
+    """Whether a study that had ended before it was paused has nothing to go on with."""
+    if not is_true(study.status.conditions, FINISHED):
+        return False
+    return over is not None or not fill(study, ledger)[0]
 
 
 def look_again(study: Study, now: float) -> Iterator[LookAgain]:

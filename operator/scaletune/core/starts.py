@@ -7,7 +7,7 @@ new configurations, and at the very end the drain, which lets at least one trial
 
 from dataclasses import dataclass, replace
 
-from scaletune.api.action import Create, Decide, Resume
+from scaletune.api.action import Create, Decide, Pause, Resume, Stop
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_name
@@ -111,6 +111,24 @@ def with_intent(trial: Trial, until: int) -> Trial:
     """The trial, meant to run up to a milestone."""
     spec = trial.spec.model_copy(update={"until": until, "state": "Running"})
     return trial.model_copy(update={"spec": spec})
+
+
+def intended(trial: Trial, action: Resume | Pause | Stop) -> Trial:
+    """The trial with the intent of an action, and with the reason for ending or pausing."""
+    if isinstance(action, Resume):
+        return with_intent(trial, action.until)
+    state = "Paused" if isinstance(action, Pause) else "Stopped"
+    spec = trial.spec.model_copy(update={"state": state})
+    status = trial.status.model_copy(update={"reason": action.reason[:1024]})
+    return trial.model_copy(update={"spec": spec, "status": status})
+
+
+def renewed(trial: Trial, action: Resume | Pause | Stop) -> Trial:
+    """The same, counted as the API server counts: each change of the spec is a generation."""
+    changed = intended(trial, action)
+    generation = trial.metadata.generation + 1
+    metadata = trial.metadata.model_copy(update={"generation": generation})
+    return changed.model_copy(update={"metadata": metadata})
 
 
 def decided(trial: Trial, made: Decide) -> Trial:

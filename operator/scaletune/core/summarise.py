@@ -1,8 +1,12 @@
 """Summarise: a Study's status, from its Trials. It decides nothing.
 
-A shell writes it after carrying a plan out; `finish` is the plan's Finish, if it had one. The
-condition Finished is cleared when the spec has changed since, so that a raised budget continues a
-finished study.
+A shell writes it after carrying a plan out; `finish` is the plan's Finish, if it had one. When the
+spec has changed since, the plan says Finish again, or the condition Finished is cleared: so a
+raised budget continues a finished study, and an edit that changes nothing leaves it finished.
+
+What was spent and stored only grows: what all Trials together have less than last time was deleted
+with some of them, and is added to the sums of deleted ones. What such a Trial and the running ones
+have used since the status was last written is not known then, and is forgotten.
 """
 
 from datetime import UTC, datetime
@@ -49,12 +53,31 @@ def summarise(
             "trials": counts,
             "running": len(ledger.shelf("holders")),
             "selector": f"scaletune.dev/study={study.metadata.name}",
+            **_sums(study, ledger),
             "policy": policy_words(study),
             "progress": f"{ended}{limit}",
             "gpu_hours": f"{spent_seconds(study, ledger) / 3600:.2f}{hours}",
             "best": _best(ledger),
         }
     )
+
+
+def _sums(study: Study, ledger: Ledger) -> dict[str, object]:
+    """What deleted Trials have used and stored, and what all have used together."""
+    old, spent = study.status, round(spent_seconds(study, ledger), 6)
+    sums: dict[str, object] = {"spent_seconds": spent}
+    if len(ledger.shelf("trials")) < created(study, ledger):
+        stored = len(ledger.shelf("decided")) + len(ledger.shelf("undecided"))
+        number = max(old.highest_number, ledger.highest_number)
+        sums["device_seconds"] = round(max(old.device_seconds, spent - ledger.spent_seconds), 6)
+        sums["reports"] = max(old.reports, number - stored)
+    return sums
+
+
+def differs_beyond_cost(old: StudyStatus, new: StudyStatus) -> bool:
+    """Whether anything but what the study has cost so far has changed."""
+    cost = {"gpu_hours": new.gpu_hours, "spent_seconds": new.spent_seconds}
+    return old.model_copy(update=cost).to_yaml_fields() != new.to_yaml_fields()
 
 
 def timestamp(now: float) -> str:

@@ -3,6 +3,7 @@
 from scaletune.api.action import Finish
 from scaletune.api.conditions import FINISHED, READY, condition
 from scaletune.core.ledger import Ledger
+from scaletune.core.summarise import differs_beyond_cost
 from scaletune.shells.kubernetes import settings, status
 from tests.shells.kubernetes import given
 
@@ -36,8 +37,8 @@ def test_cost_alone_is_told_apart_from_everything_else() -> None:
 
     assert not status.differs(old, old)
     assert status.differs(old, dearer)
-    assert not status.differs_beyond_cost(old, dearer)
-    assert status.differs_beyond_cost(old, further)
+    assert not differs_beyond_cost(old, dearer)
+    assert differs_beyond_cost(old, further)
 
 
 def test_a_setting_that_is_no_number_is_named() -> None:

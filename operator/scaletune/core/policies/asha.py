@@ -18,6 +18,7 @@ from itertools import groupby
 from scaletune.api import policy as api
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
+from scaletune.core.policies.full import NobodyWaits
 from scaletune.core.rungs import Brackets
 
 
@@ -27,8 +28,8 @@ def policy(spec: api.Asha, levels: tuple[int, ...], brackets: Brackets) -> "Stop
 
 
 @dataclass(frozen=True)
-class Stop:
-    """Nobody waits: the weak are stopped as they reach a rung."""
+class Stop(NobodyWaits):
+    """The weak are stopped as they reach a rung, for ever."""
 
     levels: tuple[int, ...]
     eta: int
@@ -49,16 +50,6 @@ class Stop:
             return "Continue", Evidence(n=n, rank=rank, quota=quota, against=None)
         against = rung.at(quota - 1)[0][-1]
         return "Stop", Evidence(n=n, rank=rank, quota=quota, against=against)
-
-    def next_promotion(self, ledger: Ledger) -> None:
-        """A stopped trial is stopped for ever."""
-
-    def drain(self, ledger: Ledger) -> None:
-        """A stopped trial is stopped for ever."""
-
-    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
-        """Nobody waits."""
-        return iter(())
 
 
 @dataclass(frozen=True)

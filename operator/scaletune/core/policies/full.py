@@ -1,4 +1,7 @@
-"""No policy: every trial is trained in full, and nothing is compared before the end."""
+"""No policy: every trial is trained in full, and nothing is compared before the end.
+
+What a policy is under which no trial ever waits stands here, too; ASHA's mode Stop is another one.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +10,22 @@ from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
 
 
+class NobodyWaits:
+    """A trial runs or has ended: none is promoted, and none keeps a checkpoint in vain."""
+
+    def next_promotion(self, ledger: Ledger) -> None:
+        """Nobody waits to be promoted."""
+
+    def drain(self, ledger: Ledger) -> None:
+        """Nobody waits to be promoted."""
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Nobody waits."""
+        return iter(())
+
+
 @dataclass(frozen=True)
-class Full:
+class Full(NobodyWaits):
     """One milestone, the end; its order only says which trial is best."""
 
     levels: tuple[int, ...]
@@ -20,13 +37,3 @@ class Full:
         rung, key = ledger.rung_with(trial, record)
         evidence = Evidence(n=len(rung), rank=rung.rank(key), quota=None, against=None)
         return ("Stop" if key[0] else "Complete"), evidence
-
-    def next_promotion(self, ledger: Ledger) -> None:
-        """Nobody waits to be promoted."""
-
-    def drain(self, ledger: Ledger) -> None:
-        """Nobody waits to be promoted."""
-
-    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
-        """Nobody waits."""
-        return iter(())

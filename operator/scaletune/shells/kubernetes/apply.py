@@ -15,7 +15,7 @@ from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
 from scaletune.api.study import Study, StudyStatus
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import reasons
-from scaletune.core.starts import decided, with_intent
+from scaletune.core.starts import decided, intended
 from scaletune.shells.kubernetes.client import (
     STUDY,
     TRIAL,
@@ -128,7 +128,8 @@ async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: 
     for action in plan.actions:
         if isinstance(action, Pause | Stop):
             trial = changed.get(action.trial, trials[action.trial])
-            changed[action.trial] = _with_reason(trial, action.reason)
+            reason = intended(trial, action).status
+            changed[action.trial] = trial.model_copy(update={"status": reason})
     news = [trial for index, trial in changed.items() if trial != trials[index]]
     for trial in await writer.store_each(writer.store_status, news):
         trials[trial.index] = trial
@@ -137,12 +138,8 @@ async def carry_out(plan: Plan, study: Study, trials: dict[int, Trial], writer: 
             case Create():
                 trial = await writer.create(study, action)
                 trials[trial.index] = trial
-            case Resume(index, until):
-                await writer.store_spec(with_intent(trials[index], until))
-            case Pause(index):
-                await writer.store_spec(_meant(trials[index], "Paused"))
-            case Stop(index):
-                await writer.store_spec(_meant(trials[index], "Stopped"))
+            case Resume() | Pause() | Stop():
+                await writer.store_spec(intended(trials[action.trial], action))
 
 
 def _with_decision(study: Study, trial: Trial, made: Decide) -> Trial:
@@ -153,11 +150,6 @@ def _with_decision(study: Study, trial: Trial, made: Decide) -> Trial:
 def _with_reason(trial: Trial, reason: str) -> Trial:
     status = trial.status.model_copy(update={"reason": reason[:1024]})
     return trial.model_copy(update={"status": status})
-
-
-def _meant(trial: Trial, state: str) -> Trial:
-    spec = trial.spec.model_copy(update={"state": state})
-    return trial.model_copy(update={"spec": spec})
 
 
 def new_trial(study: Study, action: Create) -> Json:

@@ -39,8 +39,3 @@ def _ready(study: Study, now: float, problem: str | None) -> Condition:
 def differs(old: StudyStatus, new: StudyStatus) -> bool:
     """Whether anything has changed at all."""
     return old.to_yaml_fields() != new.to_yaml_fields()
-
-
-def differs_beyond_cost(old: StudyStatus, new: StudyStatus) -> bool:
-    """Whether anything but what the study has cost so far has changed."""
-    return differs(old.model_copy(update={"gpu_hours": new.gpu_hours}), new)

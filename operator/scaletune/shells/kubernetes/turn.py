@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from scaletune.api.action import Finish, LookAgain, Plan
+from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study, StudyStatus
 from scaletune.core import attempts
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
+from scaletune.core.summarise import differs_beyond_cost
 from scaletune.shells.kubernetes import events, reconciler, status
 from scaletune.shells.kubernetes.acceptance import Acceptance
 from scaletune.shells.kubernetes.apply import Writer, carry_out
@@ -110,13 +112,16 @@ class Turn:
         study = snapshot.study
         ledger = Ledger.of(study, snapshot.trials.values())
         finish = next((each for each in plan.actions if isinstance(each, Finish)), None)
+        ended = condition(study.status.conditions, FINISHED)
+        if problem and finish is None and ended is not None and ended.status == "True":
+            finish = Finish(ended.reason, ended.message)  # a wrong edit does not undo the end
         new = status.study_status(study, ledger, now, finish, problem)
         if self._is_worth_writing(study, new, now):
             await self._writer.store_study_status(study, new)
             self._written[study.metadata.uid] = now
 
     def _is_worth_writing(self, study: Study, new: StudyStatus, now: float) -> bool:
-        if status.differs_beyond_cost(study.status, new):
+        if differs_beyond_cost(study.status, new):
             return True
         is_time = self._last_written(study, now) >= status.COST_SECONDS
         return is_time and status.differs(study.status, new)

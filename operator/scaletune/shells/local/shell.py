@@ -22,8 +22,8 @@ from scaletune.core import attempts, failures
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
-from scaletune.core.starts import decided, with_intent
-from scaletune.core.summarise import summarise, timestamp
+from scaletune.core.starts import decided, renewed
+from scaletune.core.summarise import differs_beyond_cost, summarise, timestamp
 from scaletune.shells.local import hearing, machine
 from scaletune.shells.local.checkpoints import free
 from scaletune.shells.local.folder import Folder, write_file
@@ -66,6 +66,7 @@ class Shell:
     _intended: bool = True
     _planned: float = 0.0
     _stored: float = 0.0
+    _summed: float = 0.0
 
     @property
     def finished(self) -> bool:
@@ -209,9 +210,11 @@ class Shell:
                 break
         ledger = Ledger.of(self.study, self.trials.values())
         status = summarise(self.study, ledger, at, finish)
-        if status != self.study.status:
-            self.study = self.study.model_copy(update={"status": status})
+        before = self.study.status
+        self.study = self.study.model_copy(update={"status": status})
+        if differs_beyond_cost(before, status) or at - self._summed >= STORE_SECONDS:
             self.folder.write_study(self.study)
+            self._summed = at
 
     def _store_plan(self, at: float, made: Plan) -> None:
         """First the decisions, then what follows from them."""
@@ -231,7 +234,7 @@ class Shell:
             self.trials[action.trial] = start
         elif isinstance(action, Resume | Pause | Stop):
             trial = self.trials[action.trial]
-            self.trials[action.trial] = _with_changed_spec(trial, action)
+            self.trials[action.trial] = renewed(trial, action)
         else:
             return
         self._write([action.trial])
@@ -295,19 +298,6 @@ def _is_news(before: Trial, trial: Trial) -> bool:
     passing = {"device_seconds": 0.0, "acknowledged": 0, "attempts": ()}
     old, new = (each.status.model_copy(update=passing) for each in (before, trial))
     return old != new or attempts.is_open(before) != attempts.is_open(trial)
-
-
-def _with_changed_spec(trial: Trial, action: Resume | Pause | Stop) -> Trial:
-    if isinstance(action, Resume):
-        changed = with_intent(trial, action.until)
-    else:
-        state = "Paused" if isinstance(action, Pause) else "Stopped"
-        spec = trial.spec.model_copy(update={"state": state})
-        reason = trial.status.model_copy(update={"reason": action.reason[:1024]})
-        changed = trial.model_copy(update={"spec": spec, "status": reason})
-    generation = trial.metadata.generation + 1
-    metadata = trial.metadata.model_copy(update={"generation": generation})
-    return changed.model_copy(update={"metadata": metadata})
 
 
 def _hash(template: object) -> str:

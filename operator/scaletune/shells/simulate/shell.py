@@ -23,7 +23,7 @@ from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import decide
 from scaletune.core.reports import reports_of
-from scaletune.core.starts import decided, with_intent
+from scaletune.core.starts import decided, renewed
 from scaletune.core.summarise import summarise, timestamp
 from scaletune.shells.simulate.world import News, Order, World
 from scaletune_trainer.wire import State, number_to_json
@@ -165,16 +165,7 @@ class Shell:
             return action.trial
         if not isinstance(action, Resume | Pause | Stop):
             return None
-        trial = self.trials[action.trial]
-        if isinstance(action, Resume):
-            changed = with_intent(trial, action.until)
-        else:
-            state = "Paused" if isinstance(action, Pause) else "Stopped"
-            spec = trial.spec.model_copy(update={"state": state})
-            status = trial.status.model_copy(update={"reason": action.reason[:1024]})
-            changed = trial.model_copy(update={"spec": spec, "status": status})
-        metadata = trial.metadata.model_copy(update={"generation": trial.metadata.generation + 1})
-        self._put(changed.model_copy(update={"metadata": metadata}))
+        self._put(renewed(self.trials[action.trial], action))
         return action.trial
 
     def _create(self, action: Create) -> None:
