@@ -9,7 +9,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.plan import plan
 from tests.core import given
-from tests.core.given import NOW, acts, changed, intended, of_kind, record, study, trial
+from tests.core.given import acts, changed, intended, of_kind, record, trial
 
 FINISHED = {"conditions": [{"type": "Finished", "status": "True", "reason": "Completed"}]}
 STARTED = {"startedAt": "2023-11-14T22:13:20Z"}
@@ -373,45 +373,3 @@ def test_a_study_that_did_all_it_could_is_completed_even_with_nothing_left_to_sp
     more = full(budget={"trials": 2, "gpuHours": 1})
     left = plan(more, [changed(done(0, 1), device_seconds=3600.0)], given.NOW)
     assert finish(left) == "BudgetExhausted"
-
-
-@pytest.mark.parametrize(
-    "edit", [{"parallelism": 7}, {"state": "Paused"}, {"budget": {"trials": 1, "duration": "9h"}}]
-)
-def test_an_edit_that_gives_a_finished_study_nothing_to_do_leaves_it_finished(
-    edit: dict[str, Any],
-) -> None:
-    done = trial(0, record(4, 0.5, 1, "Complete"), state="Completed", until=4)
-    told = {"type": "Finished", "status": "True", "reason": "Completed", "observedGeneration": 1}
-    spec = {"mode": "Full", "budget": {"trials": 1}, "status": {"conditions": [told]}}
-
-    edited = plan(study(**{**spec, **edit}, generation=2), [done], NOW)
-    untouched = plan(study(**spec, generation=1), [done], NOW)
-
-    assert [(a.cause) for a in edited.actions if isinstance(a, Finish)] == ["Completed"]
-    assert acts(untouched) == []
-
-
-def test_a_finished_study_that_is_paused_goes_on_when_its_budget_is_raised() -> None:
-    done = trial(0, record(4, 0.5, 1, "Complete"), state="Completed", until=4)
-    told = {"type": "Finished", "status": "True", "reason": "Completed", "observedGeneration": 1}
-    raised = study(mode="Full", status={"conditions": [told]}, state="Paused", generation=2)
-
-    assert acts(plan(raised, [done], NOW)) == []
-
-
-def test_a_stopped_study_that_is_told_to_run_leaves_its_trials_stopped_and_makes_new_ones() -> None:
-    told = {"type": "Finished", "status": "True", "reason": "Stopped", "observedGeneration": 1}
-    again = study(mode="Full", status={"conditions": [told]}, parallelism=9, generation=2)
-    stopped = trial(0, state="Stopped", intent="Stopped")
-
-    assert acts(plan(again, [stopped], NOW)) == [("Create", i) for i in range(1, 8)]
-
-
-def test_the_cost_of_a_trial_deleted_by_hand_is_not_refunded() -> None:
-    spent = study(mode="Full", budget={"gpuHours": 1}, status={"spentSeconds": 3600, "created": 2})
-    left = trial(1, state="Completed", deviceSeconds=600.0)
-
-    assert [a.cause for a in plan(spent, [left], NOW).actions if isinstance(a, Finish)] == [
-        "BudgetExhausted"
-    ]
