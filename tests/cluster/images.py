@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.daemons import Progress
@@ -18,21 +19,33 @@ from tests.cluster.programs import cache, new_file
 SUITE = "bookworm"
 # The Python of that suite; packages mounted into a pod must have been installed for the same.
 PYTHON = (3, 11)
-PACKAGES = ("python3-minimal", "libpython3-stdlib")
 # Not needed to run Python, and half of the size.
 LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale")
-NAME = "localhost/scaletune-test:1"
 _RECIPE = Path(__file__).parent / "image" / "Dockerfile"
 
 
-def archive(progress: Progress) -> Path:
+@dataclass(frozen=True)
+class Image:
+    """Debian with some packages."""
+
+    name: str
+    packages: tuple[str, ...]
+
+
+PODS = Image("localhost/scaletune-test:1", ("python3-minimal", "libpython3-stdlib"))
+BUILDING = Image("localhost/scaletune-test-building:1", (*PODS.packages, "python3-venv"))
+"""What an image with Python packages can be built in; never run as a pod."""
+NAME = PODS.name
+
+
+def archive(progress: Progress, image: Image = PODS) -> Path:
     """The image as an OCI archive; made if it is not in the cache."""
-    parts = repr((SUITE, PACKAGES, LEFT_OUT, NAME, _RECIPE.read_text()))
+    parts = repr((SUITE, image.packages, LEFT_OUT, image.name, _RECIPE.read_text()))
     made = cache() / f"image-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.tar"
     if not made.is_file():
-        progress(f"making the image for pods, once: half a minute, kept in {made.parent}")
+        progress(f"making the image {image.name}, once: half a minute, kept in {made.parent}")
         with new_file(made) as output:
-            _make(output)
+            _make(image, output)
     return made
 
 
@@ -43,11 +56,11 @@ def _run(command: Sequence[str]) -> None:
         raise ClusterError("\n".join([f"`{' '.join(command)}` failed:", *said]))
 
 
-def _make(output: Path) -> None:
+def _make(image: Image, output: Path) -> None:
     folder = Path(tempfile.mkdtemp(dir=output.parent))
     try:
         root, context = folder / "root", folder / "context"
-        include = f"--include={','.join(PACKAGES)}"
+        include = f"--include={','.join(image.packages)}"
         _run(["debootstrap", "--variant=minbase", include, SUITE, str(root)])
         context.mkdir()
         left_out = [f"--exclude=./{path}/*" for path in ("dev", "proc", "sys", *LEFT_OUT)]
@@ -57,7 +70,7 @@ def _make(output: Path) -> None:
         # Storage of its own: the machine's images stay as they are.
         storage = ["--root", str(folder / "storage"), "--runroot", str(folder / "run")]
         buildah = ["buildah", *storage, "--storage-driver", "vfs"]
-        _run([*buildah, "build", "--isolation", "chroot", "--tag", NAME, str(context)])
-        _run([*buildah, "push", NAME, f"oci-archive:{output}:{NAME}"])
+        _run([*buildah, "build", "--isolation", "chroot", "--tag", image.name, str(context)])
+        _run([*buildah, "push", image.name, f"oci-archive:{output}:{image.name}"])
     finally:
         shutil.rmtree(folder)

@@ -51,9 +51,10 @@ class Operator:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
-        # Roles of no namespace would outlive the test's.
-        release = f"app.kubernetes.io/instance={self._namespace}"
-        self._connection.kubectl("delete", "clusterroles,clusterrolebindings", "-l", release)
+        # What belongs to no namespace would outlive the test's.
+        name = f"{self._namespace}-{ACCOUNT}"
+        kinds = "clusterroles,clusterrolebindings"
+        self._connection.kubectl("delete", kinds, name, "--ignore-not-found")
         if fault is not None:
             sys.stderr.write(f"the operator's last words:\n{self.log.read_text()[-8000:]}\n")
 
@@ -100,12 +101,11 @@ class Operator:
 def _grant(connection: Connection, namespace: str, kubeconfig: Path) -> None:
     """Make the service account, and a kubeconfig that is it."""
     values = {
-        "watch": {"namespace": namespace},
-        "serviceAccount": {"name": ACCOUNT},
+        "watch": {"namespaces": [namespace]},
         "crds": {"install": False},
         "rbac": {"aggregate": False},
     }
-    manifests = chart.rendered(values, release=namespace, namespace=namespace)
+    manifests = chart.rendered(values, namespace=namespace)
     connection.apply(*chart.of_kind(manifests, *RIGHTS))
     token = connection.kubectl("create", "token", ACCOUNT, "-n", namespace, "--duration=1h")
     config = yaml.safe_load(connection.kubeconfig.read_text())

@@ -14,9 +14,9 @@ from tests.helm.chart import CHART, ROOT, HelmError, Json, helm, of_kind, render
 
 VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
-    "one replica for one namespace": {"replicas": 1, "watch": {"namespace": "team"}},
+    "one replica for one namespace": {"replicas": 1, "watch": {"namespaces": ["team"]}},
     "everything on": {
-        "watch": {"namespace": "scaletune"},
+        "watch": {"namespaces": ["scaletune", "team"]},
         "networkPolicy": {"enabled": True},
         "dashboards": {"enabled": True, "namespace": "monitoring"},
         "imagePullSecrets": [{"name": "registry"}],
@@ -111,7 +111,7 @@ def test_the_definitions_can_be_left_to_somebody_else() -> None:
 
 def test_serving_one_namespace_needs_no_more_than_a_role_in_it() -> None:
     everywhere = rendered({"rbac": {"aggregate": False}})
-    inside = rendered({"rbac": {"aggregate": False}, "watch": {"namespace": "team"}})
+    inside = rendered({"rbac": {"aggregate": False}, "watch": {"namespaces": ["team"]}})
 
     [role] = [each for each in of_kind(inside, "Role") if each["metadata"]["namespace"] == "team"]
     assert all(rule in _rules(everywhere, "ClusterRole") for rule in role["rules"])
@@ -158,7 +158,7 @@ def test_a_budget_for_disruptions_never_blocks_the_only_replica() -> None:
         {"replica": 1},
         {"image": {"repo": "x"}},
         {"scrapeSeconds": 0},
-        {"watch": {"namespace": "Not A Name"}},
+        {"watch": {"namespaces": ["Not A Name"]}},
     ],
     ids=["unknown value", "unknown part", "out of bounds", "no name"],
 )

@@ -29,8 +29,15 @@ used, and on any call that is refused. Each list lies where the operator needs i
   verbs: [create]
 {{- end -}}
 
-{{/* In its own namespace. Empty while there is nothing. */}}
+{{/* In its own namespace: of several replicas one acts, by a Lease. */}}
 {{- define "scaletune.rules.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "scaletune.name" . }}]
+  verbs: [get, update]
 {{- end -}}
 
 {{/* Of what belongs to no namespace, such as nodes. Empty while there is nothing. */}}
