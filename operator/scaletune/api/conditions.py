@@ -9,6 +9,8 @@ from scaletune.api.rules import map_by
 
 FINISHED: Final = "Finished"
 READY: Final = "Ready"
+METRICS_REACHABLE: Final = "MetricsReachable"
+"""Whether reports come through Prometheus, where one is asked; without it they come as well."""
 
 
 class Condition(Model):

@@ -34,6 +34,9 @@ class Verdict:
     crashes: int = 0  # in a row, without a newer checkpoint
 
 
+OTHER_VERSION = "OtherVersion"
+"""Cause of an attempt whose trainer is of another release: it runs, and cannot be understood."""
+
 _AGREED = {Reason.DONE: Event.COMPLETED, Reason.PAUSED: Event.PAUSED, Reason.STOPPED: Event.STOPPED}
 _FAULTS: dict[Reason, FailureKind] = {
     Reason.DIVERGED: "Diverged",
@@ -60,6 +63,11 @@ def verdict(trial: Trial, end: End, retries: int) -> Verdict:
         kind = _FAULTS[reason]
         return Verdict(Event.FAILED, reason, kind, _words(end, reason), trial.status.crashes)
     return _crashed(trial, end, reason, retries)
+
+
+def incompatible(trial: Trial, words: str) -> Verdict:
+    """What a trainer of another release means: the image is wrong, and would be again."""
+    return Verdict(Event.FAILED, OTHER_VERSION, "UserError", words, trial.status.crashes)
 
 
 def _reason(end: End) -> Reason:

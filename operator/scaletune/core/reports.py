@@ -1,8 +1,9 @@
 """Reports as they come from a trainer: from its metrics endpoint or its termination message.
 
-One parser for all shells: the text of a scrape of the endpoint, or the last words of PID 1, become
-the same `Telemetry`. What they say is checked against the trial's own attempt: a report of another
-incarnation is none of this trial's, whoever's address it came from.
+One parser for all shells: the text of a scrape of the endpoint, the same series as Prometheus
+keeps them, or the last words of PID 1, become the same `Telemetry`. What they say is checked
+against the trial's own attempt: a report of another incarnation is none of this trial's, whoever's
+address it came from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,17 @@ class ForeignTelemetry(ValueError):
     """What was read does not belong to this attempt, or speaks another version."""
 
 
+class OtherVersion(ForeignTelemetry):
+    """The trainer speaks another version of the protocol; `incarnation` is who."""
+
+    def __init__(self, incarnation: str, version: str | None) -> None:
+        self.incarnation = incarnation
+        super().__init__(
+            f"the trainer speaks protocol version {version}, this Scaletune {VERSION}:"
+            " use a trainer image of the same release"
+        )
+
+
 @dataclass(frozen=True)
 class Telemetry:
     """What an incarnation has to say so far."""
@@ -33,32 +45,35 @@ class Telemetry:
     checkpoint: int | None = None
     acknowledged_generation: int | None = None
     heartbeat: float | None = None
+    refusal: str = ""  # why nothing that it says can be understood, and what to do
 
 
 def from_exposition(text: str) -> Telemetry:
     """What a scrape of the metrics endpoint says. Raises ForeignTelemetry."""
+    families = text_string_to_metric_families(text)
+    return from_samples(sample for family in families for sample in family.samples)
+
+
+def from_samples(samples: Iterable[Sample]) -> Telemetry:
+    """What all series of one incarnation say. Raises ForeignTelemetry."""
     try:
-        return _telemetry(text)
+        return _telemetry(samples)
     except ForeignTelemetry:
         raise
     except (ValueError, KeyError) as error:
         raise ForeignTelemetry(f"these are not the metrics of a trial: {error!r}") from None
 
 
-def _telemetry(text: str) -> Telemetry:
+def _telemetry(series: Iterable[Sample]) -> Telemetry:
     samples: dict[str, list[Sample]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            samples.setdefault(sample.name, []).append(sample)
+    for sample in series:
+        samples.setdefault(sample.name, []).append(sample)
     info = samples.get(Metric.INFO)
     if not info:
         raise ForeignTelemetry(f"no {Metric.INFO}: this is not a trial's endpoint")
     labels = info[0].labels
     if labels.get("wire") != str(VERSION):
-        raise ForeignTelemetry(
-            f"the trainer speaks protocol version {labels.get('wire')}, this Scaletune {VERSION}:"
-            " use a trainer image of the same release"
-        )
+        raise OtherVersion(labels.get("incarnation", ""), labels.get("wire"))
     return Telemetry(
         incarnation=labels["incarnation"],
         step=int(_single(samples, Metric.STEP) or 0),

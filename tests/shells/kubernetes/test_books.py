@@ -218,3 +218,34 @@ def test_a_container_that_left_on_a_signal_without_a_word_is_not_to_blame() -> N
 
     assert trial.status.attempts[-1].cause == "Terminated"
     assert trial.status.crashes == 0
+
+
+def test_a_trainer_of_another_release_fails_the_trial_while_it_runs() -> None:
+    heard = {"a": Telemetry("a", refusal="use a trainer image of the same release")}
+
+    [trial] = _entered(raw_pod(uid="a"), heard=heard)
+
+    assert trial.status.state == "Failed"
+    assert trial.status.failure is not None
+    assert trial.status.failure.kind == "UserError"
+    assert "the same release" in trial.status.failure.reason
+    assert trial.status.attempts[-1].cause == "OtherVersion"
+
+
+def test_last_words_of_another_release_are_an_error_of_the_image_and_not_retried() -> None:
+    said = _message(Reason.CRASHED).to_json().replace('"wire":1', '"wire":2')
+
+    [trial] = _entered(raw_pod(uid="a", phase="Failed", state=ended(said, exit_code=1)))
+
+    assert trial.status.state == "Failed"
+    assert trial.status.failure is not None
+    assert trial.status.failure.kind == "UserError"
+    assert "speaks version 2" in trial.status.failure.reason
+
+
+def test_a_script_that_logs_objects_is_not_taken_for_another_release() -> None:
+    said = '{"severity": "error", "message": "no data"}'
+
+    [trial] = _entered(raw_pod(uid="a", phase="Failed", state=ended(said, exit_code=1)))
+
+    assert trial.status.state == "Pending"  # a crash, and retried

@@ -20,7 +20,13 @@ from scaletune_trainer.wire.entries import (
     entries_of,
     entry_from_json,
 )
-from scaletune_trainer.wire.fields import Value, WireError, number_from_json, number_to_json
+from scaletune_trainer.wire.fields import (
+    Value,
+    VersionError,
+    WireError,
+    number_from_json,
+    number_to_json,
+)
 from scaletune_trainer.wire.message import Last, MilestoneReport, TerminationMessage
 from scaletune_trainer.wire.names import (
     ERROR_CHARACTERS_MAX,
@@ -71,6 +77,7 @@ __all__ = [
     "TrialSpec",
     "Value",
     "Variable",
+    "VersionError",
     "WireError",
     "checkpoints_folder",
     "endpoint_path",

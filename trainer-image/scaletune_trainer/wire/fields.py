@@ -23,6 +23,10 @@ class WireError(ValueError):
     """What came over the wire cannot be read: it names the document, the field and the fault."""
 
 
+class VersionError(WireError):
+    """The other side speaks another version: nothing else that it says can be relied on."""
+
+
 def number_to_json(value: float) -> float | str:
     if math.isnan(value):
         return "NaN"
@@ -71,9 +75,9 @@ class Fields:
         return cls(document, where)
 
     def require_version(self, version: int) -> None:
-        found = self.document.get("wire")
+        found = self.get("wire")
         if isinstance(found, bool) or found != version:
-            raise WireError(
+            raise VersionError(
                 f"{self.where} speaks version {found!r} of the trial protocol, this side version "
                 f"{version}: use releases of operator and trainer image that go together"
             )

@@ -69,12 +69,17 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
     cost = max(gang.device_seconds(devices, now), trial.status.attempts[-1].device_seconds)
     trial = attempts.charged(trial, cost)
     reports: list[Report] = []
-    for telemetry in telemetry_of(pod, scraped.get(pod.uid)):
+    said = scraped.get(pod.uid)
+    for telemetry in telemetry_of(pod, said):
         trial = attempts.heard(trial, telemetry)
         reports += reports_of(trial, telemetry)
     page = _Page(trial, reports)
     end = gang.end()
-    return page if end is None else _judged(snapshot, page, end)
+    if end is not None:
+        return _judged(snapshot, page, end)
+    if said is not None and said.refusal:
+        return _failed(page, failures.incompatible(trial, said.refusal))
+    return page
 
 
 def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
@@ -89,6 +94,10 @@ def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
 
 def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
     verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
+    return _failed(page, verdict)
+
+
+def _failed(page: _Page, verdict: Verdict) -> _Page:
     return replace(page, verdict=verdict, fault=attempts.fault_of(page.trial, verdict))
 
 

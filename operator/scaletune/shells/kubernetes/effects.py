@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
-from scaletune.core.failures import Verdict
+from scaletune.core.failures import OTHER_VERSION, Verdict
 from scaletune.core.ledger import Frame
 from scaletune.core.lifecycle import Event
 from scaletune.core.reports import Telemetry
@@ -138,7 +138,9 @@ def _is_done_with(snapshot: Snapshot, job: Job) -> bool:
         return False
     if job.place.attempt < place.attempt:
         return True
-    return not attempts.is_open(trial) and trial.status.state != "Failed"
+    if trial.status.state == "Failed":
+        return trial.status.attempts[-1].cause == OTHER_VERSION  # it runs on, for nothing
+    return not attempts.is_open(trial)
 
 
 def _extra(trial: Trial) -> dict[str, str]:

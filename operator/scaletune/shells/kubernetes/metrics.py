@@ -60,6 +60,16 @@ class Metrics:
             "report_gaps", "Readings of a running trial that failed: silent, unreadable.", "cause"
         )
 
+        self.prometheus_queries = self._counter(
+            "prometheus_queries",
+            "Questions to Prometheus by result: Answered, or why there was no answer.",
+            "result",
+        )
+        self.prometheus_pods = self._gauge(
+            "prometheus_pods",
+            "Running trials of which Prometheus has a fresh sample; others are read directly.",
+        )
+
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", words, labels, registry=self.registry)
 

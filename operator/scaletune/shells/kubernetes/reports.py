@@ -15,6 +15,7 @@ from scaletune_trainer.wire import (
     ExitCode,
     Reason,
     TerminationMessage,
+    VersionError,
     WireError,
 )
 
@@ -50,6 +51,17 @@ def message_of(pod: Pod) -> TerminationMessage | None:
         return None  # the container's last lines: PID 1 did not come to write
 
 
+def _refusal(message: str) -> str | None:
+    """Why the last words cannot be understood, when they are of a trainer of another release."""
+    try:
+        TerminationMessage.from_json(message)
+    except VersionError as error:
+        return str(error)
+    except WireError:
+        pass
+    return None
+
+
 def end_of(pod: Pod) -> End:
     """How the attempt of a pod that is over has ended."""
     if pod.ending is None:
@@ -68,6 +80,8 @@ def _explained(ending: Ending) -> TerminationMessage | None:
     text = ending.message.strip()
     if not text:
         return None
+    if (refusal := _refusal(text)) is not None:
+        return TerminationMessage(Reason.USER_ERROR, step=0, error=refusal)
     if ending.reason in CANNOT_START:
         text = f"the container cannot start: {text}. Its image must have what the command names"
         return TerminationMessage(Reason.USER_ERROR, step=0, error=text)

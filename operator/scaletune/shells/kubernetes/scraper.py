@@ -1,20 +1,22 @@
 """Scraper: reads the metrics endpoints of running trials, concurrently and with short time-outs.
 
-What it hears is kept by the pod's uid until the pod is gone. Losing it costs nothing: the series
-are sticky, so the next reading tells the same again. A trainer that does not answer is asked again
-at the next tick, and its end comes by the termination message anyway.
+All of them where no Prometheus is asked, else those of which it has no fresh sample. What it hears
+is kept by the pod's uid until the pod is gone. Losing it costs nothing: the series are sticky, so
+the next reading tells the same again. A trainer that does not answer is asked again at the next
+tick, and its end comes by the termination message anyway.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import aiohttp
 
-from scaletune.core.reports import ForeignTelemetry, Telemetry, from_exposition
+from scaletune.core.reports import ForeignTelemetry, OtherVersion, Telemetry, from_exposition
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.reconciler import Key
+from scaletune.shells.kubernetes.series import later
 from scaletune.shells.kubernetes.views import Pod
 from scaletune_trainer import wire
 
@@ -37,22 +39,33 @@ class Scraper:
         self._pods, self._changed, self._metrics = pods, changed, metrics
         self.heard: dict[str, Telemetry] = {}
 
-    async def run(self, seconds: float) -> None:
-        """Read all endpoints every so many seconds, for ever."""
+    async def run(self, seconds: float, is_heard: Callable[[str], bool] = lambda _: False) -> None:
+        """Read the endpoints of all pods not heard otherwise every so many seconds, for ever."""
         async with aiohttp.ClientSession(
             timeout=TIMEOUT, connector=aiohttp.TCPConnector(limit=AT_ONCE)
         ) as session:
             while True:
-                pods = list(self._pods())
-                self._forget({pod.uid for _, pod in pods})
+                self._forget({pod.uid for _, pod in self._pods()})
                 await asyncio.gather(
                     *(
                         self._read(session, key, pod)
-                        for key, pod in pods
-                        if pod.rank == 0 and pod.is_running and pod.address
+                        for key, pod in self.speaking()
+                        if pod.address and not is_heard(pod.uid)
                     )
                 )
                 await asyncio.sleep(seconds)
+
+    def speaking(self) -> Iterator[tuple[Key, Pod]]:
+        """The pods that may have something to say."""
+        return ((key, pod) for key, pod in self._pods() if pod.rank == 0 and pod.is_running)
+
+    def take(self, key: Key, pod: Pod, telemetry: Telemetry, route: str) -> None:
+        """Take in what a pod says of itself, by whichever way it came."""
+        self._metrics.reports_read.labels(route).inc()
+        before = self.heard.get(pod.uid)
+        self.heard[pod.uid] = now = later(before, telemetry)
+        if before is None or (before.milestones, before.refusal) != (now.milestones, now.refusal):
+            self._changed(key)
 
     def _forget(self, present: set[str]) -> None:
         for uid in self.heard.keys() - present:
@@ -64,6 +77,8 @@ class Scraper:
             async with session.get(f"http://{host}:{wire.METRICS_PORT}/metrics") as response:
                 text = await _text(response)
             telemetry = from_exposition(text)
+        except OtherVersion as error:
+            telemetry = Telemetry(error.incarnation, refusal=str(error))
         except (aiohttp.ClientError, TimeoutError) as error:
             self._gap("silent")
             log.debug("%s does not answer: %r", pod.name, error)
@@ -74,11 +89,7 @@ class Scraper:
             return
         if telemetry.incarnation != pod.uid:
             return  # the address was given to another pod meanwhile
-        self._metrics.reports_read.labels("direct").inc()
-        before = self.heard.get(pod.uid)
-        self.heard[pod.uid] = telemetry
-        if before is None or before.milestones != telemetry.milestones:
-            self._changed(key)
+        self.take(key, pod, telemetry, "direct")
 
     def _gap(self, cause: str) -> None:
         self._metrics.report_gaps.labels(cause).inc()

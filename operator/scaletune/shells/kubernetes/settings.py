@@ -1,9 +1,13 @@
 """The operator's settings, by environment variables; each has a default that works."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
+
+from scaletune.shells.kubernetes.prometheus import Prometheus
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,11 @@ class Settings:
     """SCALETUNE_CONCURRENCY: how many studies are reconciled at once."""
     port: int = 8080
     """SCALETUNE_OPERATOR_PORT: serves /metrics, /livez and /readyz; 0 is any free port."""
+    prometheus: Prometheus | None = None
+    """SCALETUNE_PROMETHEUS_URL, _TOKEN_FILE and _TIMEOUT_SECONDS: through whom trials are heard;
+    without it all of them are read directly."""
+    prometheus_interval: float = 30.0
+    """SCALETUNE_PROMETHEUS_INTERVAL_SECONDS: how often Prometheus should scrape a trial."""
 
     @classmethod
     def of(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -30,7 +39,27 @@ class Settings:
             resync_seconds=_positive(variables, "SCALETUNE_RESYNC_SECONDS", cls.resync_seconds),
             concurrency=int(_positive(variables, "SCALETUNE_CONCURRENCY", cls.concurrency)),
             port=int(variables.get("SCALETUNE_OPERATOR_PORT") or cls.port),
+            prometheus=_prometheus(variables),
+            prometheus_interval=_positive(
+                variables, "SCALETUNE_PROMETHEUS_INTERVAL_SECONDS", cls.prometheus_interval
+            ),
         )
+
+
+def _prometheus(variables: Mapping[str, str]) -> Prometheus | None:
+    url = variables.get("SCALETUNE_PROMETHEUS_URL")
+    if not url:
+        return None
+    if not re.match(r"https?://[^/]", url):
+        raise ValueError(
+            "SCALETUNE_PROMETHEUS_URL must be an address such as http://prometheus.monitoring:9090,"
+            f" but is {url!r}"
+        )
+    token = variables.get("SCALETUNE_PROMETHEUS_TOKEN_FILE")
+    if token and "@" in url:
+        raise ValueError("give a user in SCALETUNE_PROMETHEUS_URL or a token, not both")
+    seconds = _positive(variables, "SCALETUNE_PROMETHEUS_TIMEOUT_SECONDS", Prometheus.seconds)
+    return Prometheus(url, Path(token) if token else None, seconds)
 
 
 def _positive(variables: Mapping[str, str], name: str, default: float) -> float:

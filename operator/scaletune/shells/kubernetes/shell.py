@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from scaletune.shells.kubernetes.client import JOB, POD, TRIAL, Client, Json
+from scaletune.shells.kubernetes.listener import Listener
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.names import STUDY_LABEL
 from scaletune.shells.kubernetes.reconciler import Key, Reconciler
@@ -27,12 +28,14 @@ class Shell:
         self.metrics = metrics = metrics or Metrics()
         self.stores = Stores()
         self._scraper = Scraper(self._pods, self._trigger, metrics)
+        self._listener = Listener(settings, self._scraper, self._trigger, metrics)
         self._reconciler = Reconciler(self.reconcile, settings.concurrency, metrics)
         self._turn = Turn(
             client,
             self.stores,
             self._scraper.heard,
             self._reconciler.is_dirty,
+            self._listener.shown,
             settings.resync_seconds,
         )
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,7 +56,8 @@ class Shell:
         for reflector in reflectors:
             await reflector.synced.wait()
         self._is_synced = True
-        self._run(self._scraper.run(self._settings.scrape_seconds))
+        every = self._settings.scrape_seconds
+        self._run(self._listener.run(), self._scraper.run(every, self._listener.is_fresh))
         for key in stores.studies.groups():
             self._reconciler.trigger(key)
 

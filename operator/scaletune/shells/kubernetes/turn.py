@@ -40,6 +40,8 @@ class Turn:
     heard: Mapping[str, Telemetry]
     is_dirty: Callable[[Key], bool]
     """Whether another turn of this Study is due already."""
+    shown: Callable[[Study, StudyStatus, float], StudyStatus]
+    """A Study's status with how its trials are heard."""
     resync_seconds: float
     _acceptance: Acceptance = field(default_factory=Acceptance)
     _written: dict[str, float] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class Turn:
         if problem and finish is None and ended is not None and ended.status == "True":
             finish = Finish(ended.reason, ended.message)  # a wrong edit does not undo the end
         new = status.study_status(study, ledger, now, finish, problem)
+        new = self.shown(study, new, now)
         if self._is_worth_writing(study, new, now):
             await self._writer.store_study_status(study, new)
             self._written[study.metadata.uid] = now
