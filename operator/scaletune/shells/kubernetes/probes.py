@@ -43,7 +43,8 @@ async def serving(registry: CollectorRegistry, health: Health, port: int) -> Asy
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
-        yield runner.addresses[0][1]
+        # With 0 each family of addresses has a port of its own.
+        yield next(port for host, port, *_ in runner.addresses if ":" not in host)
     finally:
         await runner.cleanup()
 
