@@ -86,6 +86,8 @@ class Trial:
     parameters: Mapping[str, wire.Value] = field(default_factory=lambda: {"x": 0.5})
     metric: str = "loss"
     incarnations: int = 0
+    resumed: int = 0
+    replay: Sequence[wire.Life] = ()
 
     def spec(self, restore: wire.Place | None = None) -> wire.TrialSpec:
         return wire.TrialSpec(
@@ -93,7 +95,7 @@ class Trial:
             study_uid="uid",
             trial="study-0000",
             index=0,
-            attempt=self.incarnations,
+            attempt=self.incarnations - self.resumed,
             parameters=self.parameters,
             seed=3,
             metric=self.metric,
@@ -103,6 +105,7 @@ class Trial:
             milestones=tuple(self.milestones),
             restore=restore,
             processes=self.processes,
+            replay=self.replay,
         )
 
     def start(
@@ -151,7 +154,15 @@ class Trial:
             *command, restore=restore, directive=directive, variables=variables
         ).wait()
 
-    def quadratic(self, *options: str, directive: wire.Directive | None = None) -> Ended:
+    def quadratic(
+        self,
+        *options: str,
+        directive: wire.Directive | None = None,
+        replay: Sequence[wire.Life] = (),
+        is_same_attempt: bool = False,
+    ) -> Ended:
+        self.replay = replay
+        self.resumed += is_same_attempt
         return self.run(sys.executable, str(QUADRATIC), *options, directive=directive)
 
 

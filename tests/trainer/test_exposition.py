@@ -122,6 +122,7 @@ def test_every_series_names_its_trial() -> None:
         [
             wire.ReportEntry(1, 5.0, 3, 0, {"loss": math.nan, "rate": -math.inf}, 2.5, (1, 3)),
             wire.CheckpointEntry(1, 6.0, 3),
+            wire.ReplayedEntry(1, 7.0, "life-0", 1),
         ]
     )
     found = scraped(record_of(journal))

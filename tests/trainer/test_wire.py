@@ -27,6 +27,7 @@ reports = st.builds(
     sequence=st.integers(1, 2**53),
     generation=steps,
     device_seconds=st.floats(0, 1e9),
+    origin=st.none() | st.builds(wire.Origin, names, st.integers(1, 2**31), steps),
 )
 messages = st.builds(
     wire.TerminationMessage,
@@ -39,6 +40,7 @@ messages = st.builds(
     times=st.dictionaries(names, steps, max_size=4),
     reports=st.lists(reports, max_size=60).map(tuple),
     last=st.none() | st.builds(wire.Last, steps, numbers, steps, st.integers(1, 2**53)),
+    replayed=st.lists(st.builds(wire.Replayed, names, st.none() | steps), max_size=3).map(tuple),
     truncated=st.booleans(),
     error=st.text(max_size=3000),
 )
@@ -57,6 +59,7 @@ SPEC = wire.TrialSpec(
     milestones=(1, 3, 9),
     restore=wire.Place("a-life", 3),
     processes=2,
+    replay=(wire.Life("a-life", 1, 7),),
 )
 
 
@@ -99,6 +102,8 @@ def test_every_number_survives_json(value: float) -> None:
 
 ENTRIES: list[wire.Entry] = [
     wire.AcknowledgedEntry(1, 5.0, 2),
+    wire.ReplayedEntry(1, 6.0, "life-0", 1, wire.CheckpointEntry(7, 5.0, 2)),
+    wire.ReplayedEntry(1, 6.0, "life-0", 1),
     wire.ReportEntry(2, 6.5, 3, 2, {"val_loss": math.inf, "lr": 0.1}, 4.0, (1, 3)),
     wire.CheckpointEntry(3, 7.0, 3),
     wire.EndEntry(4, 8.0, wire.Reason.PAUSED, 3, 3),

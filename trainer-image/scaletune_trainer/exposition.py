@@ -34,6 +34,7 @@ _HELP = {
     Name.CHECKPOINT_STEP: "The step of the last complete checkpoint.",
     Name.ACKNOWLEDGED_GENERATION: "The generation of the directive that is being followed.",
     Name.DEVICE_SECONDS: "Worker processes times seconds since the start.",
+    Name.REPLAYED: "The last checkpoint of an earlier life whose journal was read; -1 for none.",
     Name.INFO: "The version of the trial protocol.",
 }
 
@@ -78,6 +79,10 @@ def families(
     yield gauge(Name.HEARTBEAT, max(record.time, started))
     if record.checkpoint is not None:
         yield gauge(Name.CHECKPOINT_STEP, record.checkpoint)
+    replayed = GaugeMetricFamily(Name.REPLAYED, _HELP[Name.REPLAYED], labels=[*wire.LABELS, "of"])
+    for incarnation, checkpoint in record.replayed.items():
+        replayed.add_metric([*own, incarnation], -1 if checkpoint is None else checkpoint)
+    yield replayed
     yield gauge(Name.ACKNOWLEDGED_GENERATION, record.generation)
     yield gauge(Name.DEVICE_SECONDS, device_seconds)
 
@@ -86,7 +91,7 @@ def _milestones(record: Record, own: list[str]) -> Iterator[Metric]:
     values = GaugeMetricFamily(
         Name.MILESTONE_VALUE,
         _HELP[Name.MILESTONE_VALUE],
-        labels=[*wire.LABELS, "milestone", "step", "sequence", "generation"],
+        labels=[*wire.LABELS, "milestone", "step", "sequence", "generation", "of"],
     )
     seconds = GaugeMetricFamily(
         Name.MILESTONE_DEVICE_SECONDS,
@@ -95,7 +100,8 @@ def _milestones(record: Record, own: list[str]) -> Iterator[Metric]:
     )
     for level, report in sorted(record.milestones.items()):
         numbers = (level, report.step, report.sequence, report.generation)
-        values.add_metric([*own, *map(str, numbers)], report.value)
+        of = "" if report.origin is None else str(report.origin)
+        values.add_metric([*own, *map(str, numbers), of], report.value)
         seconds.add_metric([*own, str(level)], report.device_seconds)
     yield values
     yield seconds

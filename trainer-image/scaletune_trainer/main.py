@@ -27,8 +27,9 @@ from scaletune_trainer.environment import Environment
 from scaletune_trainer.exposition import Exposition, Identity, PortError, serve
 from scaletune_trainer.failure import Failure, UserError, VolumeError
 from scaletune_trainer.journal import JournalReader
-from scaletune_trainer.launch import Launch, kill_children
+from scaletune_trainer.launch import Ended, Launch, kill_children
 from scaletune_trainer.record import Record
+from scaletune_trainer.replay import inherit
 from scaletune_trainer.signals import Signals
 from scaletune_trainer.stall import StallWatch
 from scaletune_trainer.stderr import StandardErrors
@@ -71,7 +72,11 @@ class Attempt:
         try:
             command = with_parameters(command, self.environment.spec.parameters)
             if self.is_rank_zero:
-                self._prepare_folder()
+                self._make_folder()
+                is_over = self._inherits_end()
+                self._serve()
+                if is_over:
+                    return judge(self._final_record(), Ended(), {}, {}, Circumstances())
             folder = _run_folder(self.environment.folder)
             try:
                 return self._run_workers(command, folder)
@@ -82,8 +87,8 @@ class Attempt:
         except (VolumeError, PortError) as error:
             return Verdict(Reason.CRASHED, str(error))
 
-    def _prepare_folder(self) -> None:
-        spec, folder = self.environment.spec, self.environment.folder
+    def _make_folder(self) -> None:
+        folder = self.environment.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -91,9 +96,20 @@ class Attempt:
                 f"cannot make {folder} on the checkpoint volume: {error.strerror or error}. "
                 "Is it mounted, writable for this user and not full?"
             ) from error
+
+    def _serve(self) -> None:
+        spec, folder = self.environment.spec, self.environment.folder
         identity = Identity(spec.study, spec.trial, self.environment.incarnation, spec.attempt)
         exposition = Exposition(self.reader, identity, self.clock)
         serve(exposition, self.environment.metrics_port, wire.endpoint_path(folder))
+
+    def _inherits_end(self) -> bool:
+        """Take over what earlier lives left; whether there is nothing left to train after it."""
+        legacy = inherit(self.environment, self.directive.read())
+        if legacy.restore is not None:
+            os.environ[runfolder.RESTORE] = str(legacy.restore)
+            self.reader.record.step = max(self.reader.record.step, legacy.restore.step)
+        return legacy.end is not None
 
     def _run_workers(self, command: Sequence[str], folder: Path) -> Verdict:
         os.environ[runfolder.FOLDER] = str(folder)

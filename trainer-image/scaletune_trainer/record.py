@@ -16,6 +16,7 @@ from scaletune_trainer.wire import (
     Entry,
     Last,
     MilestoneReport,
+    ReplayedEntry,
     ReportEntry,
 )
 
@@ -37,6 +38,8 @@ class Record:
     diverged: bool = False
     first_report: float | None = None
     end: EndEntry | None = None
+    replayed: dict[str, int | None] = field(default_factory=dict)
+    """Earlier lives whose journals were read, and the last checkpoint of each."""
 
     def apply(self, entry: Entry) -> None:
         """Take in the next line; one that was seen already changes nothing."""
@@ -54,6 +57,8 @@ class Record:
             case EndEntry():
                 self.end = entry
                 self.step = entry.step
+            case ReplayedEntry():
+                self._apply_replayed(entry)
 
     def _apply_report(self, entry: ReportEntry) -> None:
         self.reports += 1
@@ -71,6 +76,31 @@ class Record:
                 level, entry.step, value, entry.sequence, entry.generation, entry.device_seconds
             )
             self.milestones.setdefault(level, report)
+
+    def _apply_replayed(self, replayed: ReplayedEntry) -> None:
+        """What an earlier life reported counts as its own, and is no progress of this one."""
+        match replayed.entry:
+            case None:
+                self.replayed.setdefault(replayed.incarnation, None)
+            case CheckpointEntry(step=step):
+                self.replayed[replayed.incarnation] = step
+            case ReportEntry() as entry:
+                value = entry.values.get(self.objective)
+                if value is None:
+                    return
+                own = replayed.sequence
+                self.last = Last(entry.step, value, entry.generation, own)
+                for level in entry.milestone:
+                    report = MilestoneReport(
+                        level,
+                        entry.step,
+                        value,
+                        own,
+                        entry.generation,
+                        entry.device_seconds,
+                        replayed.origin,
+                    )
+                    self.milestones.setdefault(level, report)
 
     @property
     def has_progress(self) -> bool:

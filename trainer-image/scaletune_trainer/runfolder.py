@@ -14,6 +14,9 @@ FOLDER = "SCALETUNE_RUN_FOLDER"
 STARTED = "SCALETUNE_STARTED"
 """Seconds since the epoch at which PID 1 started: from then on devices are held."""
 
+RESTORE = "SCALETUNE_RESTORE"
+"""The checkpoint from which PID 1 found that rank 0 has to go on, as <incarnation>/<step>."""
+
 
 def stderr_pipe(folder: Path, local_rank: int) -> Path:
     return folder / f"stderr-{local_rank}"

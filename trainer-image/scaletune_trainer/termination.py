@@ -36,6 +36,7 @@ def message(
         times=times,
         reports=tuple(record.unacknowledged(acknowledged)),
         last=record.last,
+        replayed=[wire.Replayed(*each) for each in record.replayed.items()],
         error=verdict.error,
     ).fitted()
 

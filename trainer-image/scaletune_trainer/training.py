@@ -207,7 +207,11 @@ class Trial:
         self._checkpoints.forget(self._directive.latest.acknowledged)
 
     def _restore(self) -> None:
-        if self._environment and (place := self._environment.spec.restore):
+        if self._environment is None:
+            return
+        own = os.environ.get(runfolder.RESTORE, "")
+        if told := self._gang.told_by_rank_0(own):
+            place = wire.Place.parse(told)
             folder = self._environment.spec.checkpoint_folder(self._environment.volume, place)
             position = self._checkpoints.restore(folder, self.seed)
             self.step = self._started_at = self._agree_at = position.step

@@ -167,6 +167,10 @@ class Attempt(Model):
     started_at: Time | None = None
     """startedAt is when its processes started."""
 
+    unheard_after: int | None = None
+    """unheardAfter is set when it ended without its last words, as on a lost node: what its journal
+    says after this sequence, the next attempt tells."""
+
 
 class Checkpoint(Model):
     """The checkpoint that counts."""

@@ -46,6 +46,11 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         milestones=frame.levels_in(trial.spec.bracket),
         restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
         processes=study.spec.template.devices,
+        replay=tuple(
+            wire.Life(each.incarnation, each.number, each.unheard_after)
+            for each in trial.status.attempts[:-1]
+            if each.incarnation and each.unheard_after is not None
+        ),
     )
 
 
@@ -112,6 +117,7 @@ def heard(trial: Trial, telemetry: Telemetry) -> Trial:
 
     Call it together with `observe`: a sequence is acknowledged when its reports are stored.
     """
+    trial = _replayed(trial, telemetry)
     status = trial.status
     checkpoint = status.checkpoint
     if telemetry.checkpoint is not None:
@@ -122,11 +128,30 @@ def heard(trial: Trial, telemetry: Telemetry) -> Trial:
     return _with(trial, checkpoint=checkpoint, acknowledged=acknowledged)
 
 
+def _replayed(trial: Trial, telemetry: Telemetry) -> Trial:
+    """The trial once a later attempt has told what earlier ones could not."""
+    if not telemetry.replayed:
+        return trial
+    told = {each.incarnation for each in telemetry.replayed}
+    heard = tuple(
+        each.model_copy(update={"unheard_after": None}) if each.incarnation in told else each
+        for each in trial.status.attempts
+    )
+    trial = _with(trial, attempts=heard)
+    found = [each for each in telemetry.replayed if each.checkpoint is not None]
+    if not found:
+        return trial
+    latest = Checkpoint(incarnation=found[-1].incarnation, step=found[-1].checkpoint)
+    return _with(trial, checkpoint=latest)
+
+
 def ended(trial: Trial, verdict: Verdict) -> Trial:
     """The trial after the end of its latest attempt. Its last reports were stored before."""
     attempts = trial.status.attempts
     if attempts:
-        closed = attempts[-1].model_copy(update={"cause": verdict.cause})
+        unheard = trial.status.acknowledged if verdict.is_unheard else None
+        update = {"cause": verdict.cause, "unheard_after": unheard}
+        closed = attempts[-1].model_copy(update=update)
         attempts = (*attempts[:-1], closed)
     state = after(trial.spec.state, trial.status.state or "Pending", verdict.event)
     return _with(

@@ -6,7 +6,7 @@ drained node, a preemption, a SIGTERM) is nobody's fault and not counted; of the
 `template.retries` may follow each other without a newer checkpoint.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaletune.api.trial import FailureKind, Trial
 from scaletune.core.lifecycle import Event
@@ -21,6 +21,7 @@ class End:
     message: TerminationMessage | None = None
     disrupted: bool = False  # by the cluster or the machine, not by the trial
     out_of_memory: bool = False  # killed for memory, as the kernel or the kubelet says
+    is_unheard: bool = False  # its last words are missing: its journal may say more
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Verdict:
     kind: FailureKind | None = None  # set when the trial has failed for good
     reason: str = ""
     crashes: int = 0  # in a row, without a newer checkpoint
+    is_unheard: bool = False
 
 
 OTHER_VERSION = "OtherVersion"
@@ -53,6 +55,10 @@ _REASON_OF_CODE: dict[int | None, Reason] = {
 
 def verdict(trial: Trial, end: End, retries: int) -> Verdict:
     """What the end of the trial's latest attempt means."""
+    return replace(_judged(trial, end, retries), is_unheard=end.is_unheard)
+
+
+def _judged(trial: Trial, end: End, retries: int) -> Verdict:
     reason = _reason(end)
     if reason in _AGREED:  # even when the node went away just after
         return Verdict(_AGREED[reason], reason)

@@ -14,7 +14,14 @@ from prometheus_client.samples import Sample
 
 from scaletune.api.trial import Trial
 from scaletune.core.observe import Report
-from scaletune_trainer.wire import VERSION, Metric, MilestoneReport, TerminationMessage
+from scaletune_trainer.wire import (
+    VERSION,
+    Metric,
+    MilestoneReport,
+    Origin,
+    Replayed,
+    TerminationMessage,
+)
 
 
 class ForeignTelemetry(ValueError):
@@ -46,6 +53,7 @@ class Telemetry:
     acknowledged_generation: int | None = None
     heartbeat: float | None = None
     refusal: str = ""  # why nothing that it says can be understood, and what to do
+    replayed: tuple[Replayed, ...] = ()  # earlier lives whose journals it has told
 
 
 def from_exposition(text: str) -> Telemetry:
@@ -83,6 +91,7 @@ def _telemetry(series: Iterable[Sample]) -> Telemetry:
         checkpoint=_integer(_single(samples, Metric.CHECKPOINT_STEP)),
         acknowledged_generation=_integer(_single(samples, Metric.ACKNOWLEDGED_GENERATION)),
         heartbeat=_single(samples, Metric.HEARTBEAT),
+        replayed=tuple(_replayed(samples)),
     )
 
 
@@ -109,7 +118,14 @@ def _milestones(samples: dict[str, list[Sample]]) -> Iterator[MilestoneReport]:
             sequence=int(labels["sequence"]),
             generation=int(labels["generation"]),
             device_seconds=seconds.get(labels["milestone"], 0.0),
+            origin=Origin.parse(of) if (of := labels.get("of")) else None,
         )
+
+
+def _replayed(samples: dict[str, list[Sample]]) -> Iterator[Replayed]:
+    for sample in samples.get(Metric.REPLAYED, ()):
+        checkpoint = None if sample.value < 0 else int(sample.value)
+        yield Replayed(sample.labels["of"], checkpoint)
 
 
 def from_message(incarnation: str, message: TerminationMessage) -> Telemetry:
@@ -132,6 +148,7 @@ def from_message(incarnation: str, message: TerminationMessage) -> Telemetry:
         sequence=message.sequence,
         checkpoint=message.checkpoint,
         acknowledged_generation=message.generation,
+        replayed=tuple(message.replayed),
     )
 
 
@@ -143,19 +160,24 @@ def reports_of(trial: Trial, telemetry: Telemetry) -> list[Report]:
             f"{trial.metadata.name} runs as {attempt.incarnation if attempt else 'nothing'},"
             f" but the reports are of {telemetry.incarnation}"
         )
-    before = trial.status.device_seconds - attempt.device_seconds
-    return [
-        Report(
-            trial=trial.index,
-            step=each.step,
-            value=each.value,
-            device_seconds=before + each.device_seconds,
-            attempt=attempt.number,
-            generation=each.generation,
-            sequence=each.sequence,
-        )
-        for each in _once(telemetry)
-    ]
+    return [_report(trial, each, attempt.number) for each in _once(telemetry)]
+
+
+def _report(trial: Trial, each: MilestoneReport, attempt: int) -> Report:
+    """One report under the numbers of the life that wrote it, which may be an earlier one."""
+    sequence = each.sequence
+    if each.origin is not None:
+        attempt, sequence = min(attempt, each.origin.attempt), each.origin.sequence
+    since = sum(own.device_seconds for own in trial.status.attempts if own.number >= attempt)
+    return Report(
+        trial=trial.index,
+        step=each.step,
+        value=each.value,
+        device_seconds=trial.status.device_seconds - since + each.device_seconds,
+        attempt=attempt,
+        generation=each.generation,
+        sequence=sequence,
+    )
 
 
 def _once(telemetry: Telemetry) -> Iterable[MilestoneReport]:

@@ -16,7 +16,9 @@ from scaletune_trainer.wire.entries import (
     CheckpointEntry,
     EndEntry,
     Entry,
+    ReplayedEntry,
     ReportEntry,
+    Told,
     entries_of,
     entry_from_json,
 )
@@ -27,6 +29,7 @@ from scaletune_trainer.wire.fields import (
     number_from_json,
     number_to_json,
 )
+from scaletune_trainer.wire.lives import Life, Origin, Replayed
 from scaletune_trainer.wire.message import Last, MilestoneReport, TerminationMessage
 from scaletune_trainer.wire.names import (
     ERROR_CHARACTERS_MAX,
@@ -49,6 +52,7 @@ from scaletune_trainer.wire.trial import (
     checkpoints_folder,
     endpoint_path,
     journal_path,
+    lives_path,
 )
 
 __all__ = [
@@ -67,13 +71,18 @@ __all__ = [
     "Entry",
     "ExitCode",
     "Last",
+    "Life",
     "Metric",
     "MilestoneReport",
+    "Origin",
     "Place",
     "Reason",
+    "Replayed",
+    "ReplayedEntry",
     "ReportEntry",
     "State",
     "TerminationMessage",
+    "Told",
     "TrialSpec",
     "Value",
     "Variable",
@@ -84,6 +93,7 @@ __all__ = [
     "entries_of",
     "entry_from_json",
     "journal_path",
+    "lives_path",
     "number_from_json",
     "number_to_json",
 ]

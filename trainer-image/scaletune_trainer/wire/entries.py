@@ -6,10 +6,12 @@ may leave a torn last line: `entries_of` leaves it out, since it was never compl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scaletune_trainer.wire.fields import Fields, Json, dumps, number_to_json
+from scaletune_trainer.wire.fields import Fields, Json, WireError, dumps, number_to_json
+from scaletune_trainer.wire.lives import Origin
 from scaletune_trainer.wire.names import Reason
 
 
@@ -80,7 +82,34 @@ class EndEntry:
         return _line(self.sequence, self.time, "end", body)
 
 
-Entry = ReportEntry | AcknowledgedEntry | CheckpointEntry | EndEntry
+Told = ReportEntry | CheckpointEntry | EndEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedEntry:
+    """A line of the journal: what stands in an earlier life's; nothing, when that was all."""
+
+    sequence: int
+    time: float
+    incarnation: str
+    attempt: int
+    entry: Told | None = None
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.incarnation, self.attempt, self.entry.sequence if self.entry else 0)
+
+    def to_json(self) -> str:
+        told: Json = None if self.entry is None else json.loads(self.entry.to_json())
+        body: dict[str, Json] = {
+            "incarnation": self.incarnation,
+            "attempt": self.attempt,
+            "entry": told,
+        }
+        return _line(self.sequence, self.time, "replayed", body)
+
+
+Entry = ReportEntry | AcknowledgedEntry | CheckpointEntry | EndEntry | ReplayedEntry
 
 
 def _line(sequence: int, time: float, kind: str, body: Mapping[str, Json]) -> str:
@@ -96,9 +125,15 @@ def entries_of(text: str) -> Iterator[Entry]:
 
 
 def entry_from_json(line: str) -> Entry:
-    fields = Fields.parse(line, "a line of the journal")
+    return _entry(Fields.parse(line, "a line of the journal"))
+
+
+_KINDS = ("report", "acknowledged", "checkpoint", "end", "replayed")
+
+
+def _entry(fields: Fields) -> Entry:
     sequence, time = fields.integer("sequence", minimum=1), fields.number("time")
-    match fields.choice("kind", ("report", "acknowledged", "checkpoint", "end")):
+    match fields.choice("kind", _KINDS):
         case "report":
             return ReportEntry(
                 sequence,
@@ -113,7 +148,18 @@ def entry_from_json(line: str) -> Entry:
             return AcknowledgedEntry(sequence, time, fields.integer("generation"))
         case "checkpoint":
             return CheckpointEntry(sequence, time, fields.integer("step"))
+        case "replayed":
+            incarnation, attempt = fields.folder("incarnation"), fields.integer("attempt")
+            return ReplayedEntry(sequence, time, incarnation, attempt, _told(fields))
     reason = Reason(fields.choice("reason", tuple(Reason)))
     return EndEntry(
         sequence, time, reason, fields.integer("step"), fields.optional_integer("checkpoint")
     )
+
+
+def _told(fields: Fields) -> Told | None:
+    inner = fields.optional_object("entry")
+    entry = None if inner is None else _entry(inner)
+    if isinstance(entry, AcknowledgedEntry | ReplayedEntry):
+        raise WireError(f"{fields.where}: {type(entry).__name__} is not replayed")
+    return entry

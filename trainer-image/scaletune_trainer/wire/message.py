@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scaletune_trainer.wire.fields import Fields, Json, dumps, number_to_json
+from scaletune_trainer.wire.lives import Origin, Replayed
 from scaletune_trainer.wire.names import ERROR_CHARACTERS_MAX, MESSAGE_BYTES_MAX, VERSION, Reason
 
 _ERROR_CHARACTERS_MIN = 200
@@ -26,9 +27,13 @@ class MilestoneReport:
     sequence: int
     generation: int
     device_seconds: float
+    origin: Origin | None = None
+    """Whose it is, when it was an earlier life that reported it."""
 
     def document(self) -> dict[str, Json]:
+        of: dict[str, Json] = {} if self.origin is None else {"of": str(self.origin)}
         return {
+            **of,
             "milestone": self.milestone,
             "step": self.step,
             "value": number_to_json(self.value),
@@ -39,6 +44,7 @@ class MilestoneReport:
 
     @classmethod
     def read(cls, fields: Fields) -> MilestoneReport:
+        of = fields.text("of", "")
         return cls(
             milestone=fields.integer("milestone"),
             step=fields.integer("step"),
@@ -46,6 +52,7 @@ class MilestoneReport:
             sequence=fields.integer("sequence", minimum=1),
             generation=fields.integer("generation"),
             device_seconds=fields.number("deviceSeconds"),
+            origin=Origin.parse(of) if of else None,
         )
 
 
@@ -89,6 +96,7 @@ class TerminationMessage:
     times: Mapping[str, int] = field(default_factory=dict)
     reports: Sequence[MilestoneReport] = ()
     last: Last | None = None
+    replayed: Sequence[Replayed] = ()
     truncated: bool = False
     error: str = ""
 
@@ -105,6 +113,7 @@ class TerminationMessage:
                 "times": dict(self.times),
                 "reports": [report.document() for report in self.reports],
                 "last": None if self.last is None else self.last.document(),
+                "replayed": [each.document() for each in self.replayed],
                 "truncated": self.truncated,
                 "error": self.error,
             }
@@ -138,6 +147,7 @@ class TerminationMessage:
             times={} if times is None else {name: times.integer(name) for name in times.document},
             reports=tuple(MilestoneReport.read(item) for item in fields.objects("reports")),
             last=None if last is None else Last.read(last),
+            replayed=tuple(Replayed.read(item) for item in fields.objects("replayed")),
             truncated=fields.flag("truncated"),
             error=fields.text("error", ""),
         )

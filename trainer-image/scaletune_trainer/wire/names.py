@@ -34,7 +34,8 @@ class Metric(StrEnum):
 
     METRIC = "scaletune_trial_metric"  # + metric: the latest value of each reported name
     STEP = "scaletune_trial_step"
-    MILESTONE_VALUE = "scaletune_trial_milestone_value"  # + milestone, step, sequence, generation
+    # + milestone, step, sequence, generation, of: whose it is, when an earlier life reported it
+    MILESTONE_VALUE = "scaletune_trial_milestone_value"
     MILESTONE_DEVICE_SECONDS = "scaletune_trial_milestone_device_seconds"  # + milestone
     REPORTS = "scaletune_trial_reports_total"
     SEQUENCE = "scaletune_trial_sequence"
@@ -42,6 +43,7 @@ class Metric(StrEnum):
     CHECKPOINT_STEP = "scaletune_trial_checkpoint_step"
     ACKNOWLEDGED_GENERATION = "scaletune_trial_acknowledged_generation"
     DEVICE_SECONDS = "scaletune_trial_device_seconds"
+    REPLAYED = "scaletune_trial_replayed"  # + of: an incarnation; its last checkpoint, or -1
     INFO = "scaletune_trial_info"  # + wire
 
 

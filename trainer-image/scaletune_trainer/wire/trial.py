@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaletune_trainer.wire.fields import Fields, Json, Value, WireError, dumps
+from scaletune_trainer.wire.lives import Life
 from scaletune_trainer.wire.names import VERSION, Variable
 
 
@@ -55,6 +56,8 @@ class TrialSpec:
     milestones: Sequence[int]
     restore: Place | None = None
     processes: int = 1
+    replay: Sequence[Life] = ()
+    """Earlier lives whose last words were not heard, the oldest first."""
 
     def to_json(self) -> str:
         return dumps(
@@ -74,6 +77,7 @@ class TrialSpec:
                 "milestones": list(self.milestones),
                 "restore": None if self.restore is None else self.restore.document(),
                 "processes": self.processes,
+                "replay": [life.document() for life in self.replay],
             }
         )
 
@@ -97,6 +101,7 @@ class TrialSpec:
             milestones=fields.integers("milestones"),
             restore=None if restore is None else Place.read(restore),
             processes=fields.integer("processes", minimum=1),
+            replay=tuple(Life.read(each) for each in fields.objects("replay")),
         )
         levels = spec.milestones
         if list(levels) != sorted(set(levels)) or not levels or levels[-1] != spec.max:
@@ -119,6 +124,12 @@ class TrialSpec:
 
 def journal_path(incarnation_folder: Path) -> Path:
     return incarnation_folder / "journal.jsonl"
+
+
+def lives_path(trial_folder: Path, attempt: int) -> Path:
+    """The file that names the incarnations of one attempt, a line each: a Job that was suspended
+    goes on in new pods, and nobody tells them from which checkpoint."""
+    return trial_folder / f"attempt-{attempt}"
 
 
 def endpoint_path(incarnation_folder: Path) -> Path:

@@ -88,7 +88,7 @@ def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
         return None
     job, was_seen = snapshot.job(trial), bool(trial.status.attempts[-1].incarnation)
     if (job is None and was_seen) or (job is not None and job.is_finished):
-        return End(exit_code=None)
+        return End(exit_code=None, is_unheard=was_seen)
     return None
 
 

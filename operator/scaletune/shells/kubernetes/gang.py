@@ -75,7 +75,12 @@ class Gang:
             if message.error and self.nodes > 1:
                 message = replace(message, error=f"node {culprit.rank}: {message.error}")
         is_disrupted = any(each.disrupted for each in ends.values())
-        return replace(end, message=message, disrupted=is_disrupted)
+        return replace(
+            end,
+            message=message,
+            disrupted=is_disrupted,
+            is_unheard=ends[self.first].is_unheard,
+        )
 
     def _is_whole(self, culprit: Pod, ends: dict[Pod, End], told: list[Pod]) -> bool:
         """Whether a script that failed had nothing to fail by but itself.

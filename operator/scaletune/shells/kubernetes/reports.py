@@ -65,10 +65,12 @@ def _refusal(message: str) -> str | None:
 def end_of(pod: Pod) -> End:
     """How the attempt of a pod that is over has ended."""
     if pod.ending is None:
-        return End(exit_code=None, disrupted=pod.is_disrupted)
+        return End(exit_code=None, disrupted=pod.is_disrupted, is_unheard=True)
+    message = message_of(pod)
     return End(
         exit_code=pod.ending.exit_code,
-        message=message_of(pod) or _explained(pod.ending),
+        message=message or _explained(pod.ending),
+        is_unheard=message is None or message.truncated,
         disrupted=pod.is_disrupted,
         # The runtime says so of a container that recovered from it, too.
         out_of_memory=pod.ending.reason == OUT_OF_MEMORY and pod.ending.exit_code != 0,
