@@ -63,6 +63,7 @@ class Operator:
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "SCALETUNE_NAMESPACE": self._namespace,
+            "SCALETUNE_LEASE_NAME": f"{self._namespace}-{ACCOUNT}",  # as the chart calls it
             "SCALETUNE_OPERATOR_PORT": "0",
             "PYTHONWARNINGS": "error::RuntimeWarning",
             **self.settings,
@@ -93,9 +94,7 @@ class Operator:
 
     def complaints(self) -> list[str]:
         """What it logged that is not just information."""
-        return [
-            line["message"] for line in self.lines() if line["severity"] not in ("info", "debug")
-        ]
+        return [line["message"] for line in self.lines() if line["level"] not in ("info", "debug")]
 
 
 def _grant(connection: Connection, namespace: str, kubeconfig: Path) -> None:

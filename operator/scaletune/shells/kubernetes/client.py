@@ -3,12 +3,14 @@
 The official `kubernetes` package does credentials, TLS and connections; its typed models are left
 alone, because they refuse objects of others that are perfectly fine. Nothing is retried here: who
 calls is level-triggered and tries again from a fresh look, which is the only safe way after a 409.
+An error says how long the server wants to be left alone.
 """
 
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -54,10 +56,14 @@ JOB: Final = Kind("batch/v1", "Job", "jobs")
 POD: Final = Kind("v1", "Pod", "pods")
 SERVICE: Final = Kind("v1", "Service", "services")
 EVENT: Final = Kind("v1", "Event", "events")
+LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 
 class ApiError(Exception):
     """The API server said no, or could not answer."""
+
+    retry_after: float = 0.0
+    """How many seconds the server wants to be left alone."""
 
     def __init__(self, what: str, status: int, reason: str, message: str) -> None:
         self.status, self.reason, self.message = status, reason, message
@@ -80,6 +86,13 @@ class ExpiredError(ApiError):
     """What the watch asks for is older than what the server remembers: list again."""
 
 
+class NotLeadingError(Exception):
+    """Nothing was sent: we may not write any more, or not until our Lease is renewed."""
+
+
+EXPECTED: Final = (ApiError, NotLeadingError, aiohttp.ClientError, OSError)
+"""What is no bug: it is told in words, without a traceback, and tried again."""
+
 _ERRORS: Final = {
     400: RefusedError,
     403: RefusedError,
@@ -97,11 +110,29 @@ def error_of(what: str, code: int, body: object) -> ApiError:
     return kind(what, code, str(status.get("reason", "")), str(status.get("message", body)))
 
 
+def words(error: BaseException) -> str:
+    """What went wrong, and what to do about it."""
+    remedies = {
+        401: "its token is not accepted",
+        403: "grant it what the chart's templates/_rules.tpl lists",
+        404: "apply the CRDs",
+    }
+    if isinstance(error, ApiError):
+        remedy = remedies.get(error.status)
+        return f"{error}; {remedy}" if remedy else str(error)
+    return f"the API server does not answer: {error!r}"
+
+
 class Client:
     """A connection to the API server, as whoever the environment says that we are."""
 
-    def __init__(self, api: ApiClient, metrics: Metrics | None = None) -> None:
-        self._api = api
+    def __init__(
+        self,
+        api: ApiClient,
+        metrics: Metrics | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._api, self._may_write = api, may_write
         self._metrics = metrics or Metrics()
 
     @classmethod
@@ -115,6 +146,10 @@ class Client:
                 file, client_configuration=settings, persist_config=False
             )
         return cls(ApiClient(settings), metrics)
+
+    def fenced(self, may_write: Callable[[], bool]) -> "Client":
+        """The same connection; each write asks first, and raises NotLeadingError on a no."""
+        return Client(self._api, self._metrics, may_write)
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
@@ -164,8 +199,8 @@ class Client:
         path = kind.path(namespace)
         async with await self._send("GET", path, query=query, timeout=WATCH_TIMEOUT) as response:
             if response.status != 200:
-                raise error_of(f"watch {path}", response.status, await _body(response))
-            async for line in response.content:
+                raise await _error(f"watch {path}", response)
+            async for line in _lines(response.content):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -181,9 +216,9 @@ class Client:
         content: str = "application/json",
     ) -> Json:
         async with await self._send(method, path, body, query, content) as response:
-            document = await _body(response)
             if response.status >= 300:
-                raise error_of(f"{method} {path}", response.status, document)
+                raise await _error(f"{method} {path}", response)
+            document = await _body(response)
             return document if isinstance(document, dict) else {}
 
     async def _send(
@@ -195,6 +230,8 @@ class Client:
         content: str = "application/json",
         timeout: aiohttp.ClientTimeout = TIMEOUT,
     ) -> aiohttp.ClientResponse:
+        if method != "GET" and not self._may_write():
+            raise NotLeadingError(f"{method} {path}: not sent, the Lease was not renewed in time")
         address = f"{path}?{urlencode(query)}" if query else path
         request = await self._api.param_serialize(
             method,
@@ -214,6 +251,22 @@ class Client:
         finally:
             self._metrics.api_requests.labels(verb, resource, str(code)).inc()
             self._metrics.api_request_seconds.labels(verb).observe(time.monotonic() - begin)
+
+
+async def _error(what: str, response: aiohttp.ClientResponse) -> ApiError:
+    error = error_of(what, response.status, await _body(response))
+    with suppress(ValueError):  # it may also be a date, which no API server sends
+        error.retry_after = float(response.headers.get("Retry-After", 0.0))
+    return error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines, however long: aiohttp's own iteration ends at 128 KiB."""
+    begun = b""
+    async for chunk in content.iter_any():
+        *lines, begun = (begun + chunk).split(b"\n")
+        for line in lines:
+            yield line
 
 
 async def _body(response: aiohttp.ClientResponse) -> object:

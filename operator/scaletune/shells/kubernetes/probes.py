@@ -4,6 +4,7 @@ So an answer alone says that the loop turns. What is wrong is said in words, one
 503: the kubelet shows them in the pod's Events.
 """
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,11 +43,18 @@ async def serving(registry: CollectorRegistry, health: Health, port: int) -> Asy
     runner = web.AppRunner(application(registry, health), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, port=port).start()
-        # With 0 each family of addresses has a port of its own.
-        yield next(port for host, port, *_ in runner.addresses if ":" not in host)
+        listening = _listening(port)
+        await web.SockSite(runner, listening).start()
+        yield listening.getsockname()[1]
     finally:
         await runner.cleanup()
+
+
+def _listening(port: int) -> socket.socket:
+    """One socket for IPv6 and IPv4, where there is IPv6."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _probe(faults: Faults) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from scaletune.shells.kubernetes.client import EXPECTED
 from scaletune.shells.kubernetes.metrics import Metrics
 
 Key = tuple[str, str]
@@ -44,7 +45,8 @@ class Reconciler:
         self._reconcile = reconcile
         self._metrics = metrics or Metrics()
         self._places = asyncio.Semaphore(concurrency)
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, float] = {}  # since when
+        self._begun: dict[Key, float] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
 
@@ -59,6 +61,13 @@ class Reconciler:
         self._cancel_timer(key)
         loop = asyncio.get_running_loop()
         self._timers[key] = loop.call_later(seconds, self.trigger, key)
+
+    def oldest(self) -> tuple[Key, float]:
+        """The key that has waited or has been looked at for longest, and for how many seconds."""
+        found = min(
+            [*self._dirty.items(), *self._begun.items()], key=lambda each: each[1], default=None
+        )
+        return (("", ""), 0.0) if found is None else (found[0], time.monotonic() - found[1])
 
     def is_dirty(self, key: Key) -> bool:
         """Whether another look at this key is due."""
@@ -88,10 +97,11 @@ class Reconciler:
                 except LookAgain as stale:
                     log.debug("looking again: %s", stale, extra=_extra(key))
                     self._mark(key)
-                except Exception:
+                except Exception as error:
                     failures += 1
-                    pause = backoff(failures)
-                    log.exception("failed; again in %.1f s", pause, extra=_extra(key))
+                    pause = max(backoff(failures), getattr(error, "retry_after", 0.0))
+                    _tell(key, error, pause)
+                    self._clear(key)  # it does not wait for us while it backs off
                     await asyncio.sleep(pause)
                     self._mark(key)
         finally:
@@ -99,6 +109,7 @@ class Reconciler:
 
     async def _measured(self, key: Key) -> float | None:
         begin, result = time.monotonic(), "failed"
+        self._begun[key] = begin
         try:
             again = await self._reconcile(key)
             result = "done"
@@ -107,15 +118,16 @@ class Reconciler:
             result = "stale"
             raise
         finally:
+            del self._begun[key]
             self._metrics.reconcile_seconds.observe(time.monotonic() - begin)
             self._metrics.reconciles.labels(result).inc()
 
     def _mark(self, key: Key) -> None:
-        self._dirty.add(key)
+        self._dirty.setdefault(key, time.monotonic())
         self._metrics.queue_length.set(len(self._dirty))
 
     def _clear(self, key: Key) -> None:
-        self._dirty.discard(key)
+        self._dirty.pop(key, None)
         self._metrics.queue_length.set(len(self._dirty))
         self._cancel_timer(key)
 
@@ -129,6 +141,11 @@ def backoff(failures: int) -> float:
     """How long to wait after so many failures in a row: doubling, with jitter, bounded."""
     most = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))
     return most * random.uniform(0.5, 1)
+
+
+def _tell(key: Key, error: Exception, pause: float) -> None:
+    level = logging.WARNING if isinstance(error, EXPECTED) else logging.ERROR
+    log.log(level, "failed; again in %.1f s", pause, exc_info=error, extra=_extra(key))
 
 
 def _extra(key: Key) -> dict[str, str]:

@@ -1,18 +1,20 @@
 """Reflector: a mirror of the API server's objects of one kind, by list and watch.
 
-After a gap (410, a broken connection, a restart) the store is *replaced* by a fresh list, so what
-was deleted meanwhile is gone here too. The server's answers to our own writes enter the store at
-once, and an older version never takes the place of a newer one: nobody plans on data that is older
-than its own writes.
+A watch whose connection breaks goes on from the last version seen. Where the server cannot tell
+what has happened since (410), or says no, the store is *replaced* by a fresh list, so what was
+deleted meanwhile is gone here too. The server's answers to our own writes enter the store at once,
+and an older version never takes the place of a newer one: nobody plans on data that is older than
+its own writes.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from scaletune.shells.kubernetes.client import Client, ExpiredError, Json, Kind
+from scaletune.shells.kubernetes.client import ApiError, Client, ExpiredError, Json, Kind, words
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.reconciler import Key, backoff
 
@@ -21,6 +23,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TOMBSTONES_MAX: Final = 10_000
+SHORT_SECONDS: Final = 1.0
+"""A watch that ends sooner is not begun again at once."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,18 @@ class Store(Generic[T]):
             del self._deleted[next(iter(self._deleted))]
         return self._forget(uid)
 
-    def replace(self, raws: Iterable[Json], version: int) -> set[Key]:
-        """Take a full list in: what is not on it and not newer than it is gone. Whose they are."""
+    def replace(self, raws: Iterable[Json], version: int, namespace: str = "") -> set[Key]:
+        """Take in a full list (of a namespace): what is not on it and not newer than it is gone.
+
+        Returns whose they are.
+        """
         touched, listed = set(), set()
         for raw in raws:
             listed.add(raw["metadata"]["uid"])
             touched.add(self.put(raw))
         for uid, entry in list(self._entries.items()):
-            if uid not in listed and entry.version <= version:
+            is_meant = not namespace or entry.key[0] == namespace
+            if is_meant and uid not in listed and entry.version <= version:
                 touched.add(self._forget(uid))
         return {key for key in touched if key is not None}
 
@@ -121,48 +129,78 @@ class Reflector(Generic[T]):
     ) -> None:
         self._client, self._source, self._store, self._changed = client, source, store, changed
         self._restarts = (metrics or Metrics()).watch_restarts
+        self._version: str | None = None  # that the next watch goes on from; None: list first
         self.synced = asyncio.Event()
+        self.problem: str | None = "not listed yet"
+        """Why the objects are out of sight, in words; None while they are watched."""
+
+    @property
+    def name(self) -> str:
+        """Which objects, for people."""
+        where = f" of {self._source.namespace}" if self._source.namespace else ""
+        return f"{self._source.kind.plural}{where}"
 
     async def run(self) -> None:
         """List and watch for ever."""
         failures = 0
         while True:
             try:
-                version = await self._list()
-                failures = 0
-                while True:
-                    version = await self._watch(version)
-                    self._count("ended")
-                    await asyncio.sleep(0.1)
+                begin = time.monotonic()
+                await self._follow()
+                self._count("ended")
+                if time.monotonic() - begin > SHORT_SECONDS:
+                    failures = 0
+                    continue
             except ExpiredError as error:
+                self._version = None
                 self._count("expired")
                 log.info("%s; listing again", error)
             except Exception as error:
-                self._count("silent" if isinstance(error, TimeoutError) else "failed")
-                failures += 1
-                log.warning("%s is out of sight: %r", self._source.kind.plural, error)
-                await asyncio.sleep(backoff(failures))
+                self._fail(error)
+                failures = 0 if self._was_watching(begin) else failures
+                await asyncio.sleep(getattr(error, "retry_after", 0.0))
+            failures += 1
+            await asyncio.sleep(backoff(failures))
 
-    def _count(self, cause: str) -> None:
-        self._restarts.labels(self._source.kind.plural, cause).inc()
+    def _was_watching(self, begin: float) -> bool:
+        return self._version is not None and time.monotonic() - begin > SHORT_SECONDS
 
-    async def _list(self) -> str:
+    async def _follow(self) -> None:
+        """List if we must, and watch until the server ends it."""
         source = self._source
-        items, version = await self._client.list(source.kind, source.namespace, source.selector)
-        for key in self._store.replace(items, int(version)):
-            self._changed(key)
-        self.synced.set()
-        return version
-
-    async def _watch(self, version: str) -> str:
-        source = self._source
+        if self._version is None:
+            await self._list()
+        assert self._version is not None
         async for event, raw in self._client.watch(
-            source.kind, source.namespace, version, source.selector
+            source.kind, source.namespace, self._version, source.selector
         ):
-            version = raw["metadata"]["resourceVersion"]
+            self._version = raw["metadata"]["resourceVersion"]
+            self.problem = None
             if event == "BOOKMARK":
                 continue
             key = self._store.remove(raw) if event == "DELETED" else self._store.put(raw)
             if key is not None:
                 self._changed(key)
-        return version
+        self.problem = None
+
+    async def _list(self) -> None:
+        source = self._source
+        items, version = await self._client.list(source.kind, source.namespace, source.selector)
+        for key in self._store.replace(items, int(version), source.namespace):
+            self._changed(key)
+        self._version, self.problem = version, None
+        self.synced.set()
+
+    def _fail(self, error: Exception) -> None:
+        """After a broken connection the watch goes on; what the server refuses is listed anew."""
+        if isinstance(error, ApiError):
+            self._version = None
+        self._count("silent" if isinstance(error, TimeoutError) else "failed")
+        problem = f"{self.name} are out of sight: {words(error)}"
+        # A watch that is merely begun anew is no news, and the same news is not told again.
+        level = logging.DEBUG if problem == self.problem else logging.WARNING
+        self.problem = problem
+        log.log(level, "%s", problem)
+
+    def _count(self, cause: str) -> None:
+        self._restarts.labels(self._source.kind.plural, cause).inc()
