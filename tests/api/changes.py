@@ -35,6 +35,7 @@ MUTABLE: Final[dict[str, Change]] = {
     "parallelism": {"parallelism": 16},
     "budget": {"budget": {"trials": 400, "duration": None}},
     "retries": {"template": {"retries": 5}},
+    "startSeconds": {"template": {"startSeconds": 60}},
     "stallSeconds": {"template": {"stallSeconds": 60}},
     "pod": {"template": {"pod": {"spec": {"nodeSelector": {"gpu": "h100"}}}}},
 }

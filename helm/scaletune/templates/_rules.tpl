@@ -21,12 +21,20 @@ used, and on any call that is refused. Each list lies where the operator needs i
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
+# To create is for rehearsals (dryRun=All) alone: real pods are made by the Jobs' controller.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, patch, create]
 - apiGroups: [""]
-  resources: [services, events]
+  resources: [services]
   verbs: [create]
+# To list is for the warnings about Jobs and pods that do not start.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, list]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
 {{- end -}}
 
 {{/* In its own namespace: of several replicas one acts, by a Lease. */}}

@@ -11,6 +11,11 @@ FINISHED: Final = "Finished"
 READY: Final = "Ready"
 METRICS_REACHABLE: Final = "MetricsReachable"
 """Whether reports come through Prometheus, where one is asked; without it they come as well."""
+CHECKPOINTS_READY: Final = "CheckpointsReady"
+# Of a Trial: whether the processes of its latest attempt have started, and what stands in the way.
+STARTED: Final = "Started"
+# Of a Study: whether anything stands in the way of any of its trials.
+TRIALS_STARTED: Final = "TrialsStarted"
 
 
 class Condition(Model):

@@ -110,6 +110,10 @@ class Template(Model):
     retries: Annotated[Int, Field(ge=0, le=100)] = 3
     """retries is how many times in a row a trial may crash without a newer checkpoint before it
     counts as failed. Disruptions such as an eviction are not counted."""
+    start_seconds: Annotated[Int, Field(ge=1, le=604_800)] = 1800
+    """startSeconds is how long the pods of a trial may take to get their nodes and images and to
+    start. Then they give back what they hold and are tried again later, which counts neither as a
+    failure nor as a retry. `scaletune run` waits for nothing."""
     stall_seconds: Annotated[Int, Field(ge=1, le=604_800)] = 1800
     """stallSeconds is how long a trial may go without any report before it is restarted from its
     last checkpoint: a hung collective looks like this."""

@@ -165,7 +165,9 @@ class Attempt(Model):
     cause: Annotated[str, Field(max_length=63)] = ""
     """cause of its end; empty while it runs."""
     started_at: Time | None = None
-    """startedAt is when its processes started."""
+    """startedAt is when it began."""
+    withdrawal: Annotated[str, Field(max_length=63)] = ""
+    """withdrawal is why it is taken back before it has started; empty while it is not."""
 
     unheard_after: int | None = None
     """unheardAfter is set when it ended without its last words, as on a lost node: what its journal
@@ -216,6 +218,8 @@ class TrialStatus(Model):
         tuple[Attempt, ...], Field(max_length=8, json_schema_extra=map_by("number"))
     ] = ()
     """attempts are the last few starts."""
+    start_after: Time | None = None
+    """startAfter is when the next attempt may begin, after one that could not start."""
     crashes: int = 0
     """crashes in a row without a newer checkpoint; see template.retries."""
     checkpoint: Checkpoint | None = None

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from scaletune.shells.kubernetes.client import (
+    CLAIM,
     EVENT,
     JOB,
     POD,
@@ -50,6 +51,9 @@ class Cluster(Client):
         self.writes, self.dies_at, self.death, self.is_dead = 0, 0, Death.LOST, False
         self._version = 0
         self._in_flight: Callable[[], object] | None = None
+        metadata = {"name": "checkpoints", "namespace": "ml"}
+        spec = {"accessModes": ["ReadWriteMany"]}
+        self.add(CLAIM, {"metadata": metadata, "spec": spec, "status": {"phase": "Bound"}})
 
     def all(self, kind: Kind) -> list[Json]:
         return [copy.deepcopy(raw) for (name, _), raw in self.objects.items() if name == kind.name]
@@ -111,6 +115,13 @@ class Cluster(Client):
             return {}
 
         self._write(delete)
+
+    async def rehearse(self, kind: Kind, body: Json) -> None:
+        if self.is_dead:
+            raise Died
+
+    async def warnings(self, namespace: str, uid: str) -> list[Json]:
+        return []
 
     async def close(self) -> None:
         pass

@@ -193,26 +193,6 @@ def test_without_a_message_the_last_lines_of_a_container_are_the_words_of_a_cras
     assert trial.status.reason == lines
 
 
-def test_an_image_without_the_trainer_package_is_the_users_to_mend() -> None:
-    lines = "/usr/bin/python3: No module named scaletune_trainer"
-
-    [trial] = _entered(raw_pod(state=ended(lines, exit_code=1), phase="Failed"))
-
-    assert trial.status.failure is not None
-    assert trial.status.failure.kind == "UserError"
-    assert "install scaletune[trainer]" in trial.status.failure.reason
-
-
-def test_a_command_that_the_image_has_not_is_the_users_to_mend() -> None:
-    state = ended('exec: "python3": executable file not found', 128, reason="StartError")
-
-    [trial] = _entered(raw_pod(state=state, phase="Failed"))
-
-    assert trial.status.failure is not None
-    assert trial.status.failure.kind == "UserError"
-    assert "cannot start" in trial.status.failure.reason
-
-
 def test_a_container_that_left_on_a_signal_without_a_word_is_not_to_blame() -> None:
     [trial] = _entered(raw_pod(state=ended("leaving", exit_code=143), phase="Failed"))
 

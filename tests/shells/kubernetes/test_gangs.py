@@ -119,7 +119,7 @@ def test_a_script_is_not_blamed_for_missing_a_pod_that_has_gone() -> None:
 
     assert _cause(first)[0] == "Crashed"
     traceless = _rank(1, phase="Failed", containerStatuses=[])
-    assert _cause(first, traceless)[0] == "Crashed"
+    assert _cause(first, traceless, state="Running")[0] == "Crashed"
 
 
 def test_a_script_that_fails_after_progress_is_tried_again_whichever_rank_it_was() -> None:

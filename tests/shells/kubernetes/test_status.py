@@ -5,24 +5,30 @@ from scaletune.api.conditions import FINISHED, READY, condition
 from scaletune.core.ledger import Ledger
 from scaletune.core.summarise import differs_beyond_cost
 from scaletune.shells.kubernetes import settings, status
+from scaletune.shells.kubernetes.findings import Findings
+from scaletune.shells.kubernetes.starting import Obstacle
 from tests.shells.kubernetes import given
 
 
 def test_a_problem_is_a_condition_with_its_remedy() -> None:
-    study = given.study()
+    study, problem = given.study(), Obstacle("TemplateRefused", "give a command")
 
-    new = status.study_status(study, Ledger.of(study, []), given.NOW, None, "give a command")
+    new = status.study_status(study, Ledger.of(study, []), given.NOW, None, Findings(problem))
 
     ready = condition(new.conditions, READY)
     assert ready is not None
-    assert (ready.status, ready.reason, ready.message) == ("False", "CannotStart", "give a command")
+    assert (ready.status, ready.reason, ready.message) == (
+        "False",
+        "TemplateRefused",
+        "give a command",
+    )
 
 
 def test_a_finished_study_says_why() -> None:
     study = given.study()
 
     finish = Finish("Completed", "all is done")
-    new = status.study_status(study, Ledger.of(study, []), given.NOW, finish, None)
+    new = status.study_status(study, Ledger.of(study, []), given.NOW, finish, Findings())
 
     finished = condition(new.conditions, FINISHED)
     assert finished is not None
@@ -31,7 +37,7 @@ def test_a_finished_study_says_why() -> None:
 
 def test_cost_alone_is_told_apart_from_everything_else() -> None:
     study = given.study()
-    old = status.study_status(study, Ledger.of(study, []), given.NOW, None, None)
+    old = status.study_status(study, Ledger.of(study, []), given.NOW, None, Findings())
     dearer = old.model_copy(update={"gpu_hours": "12.00"})
     further = dearer.model_copy(update={"progress": "1/4"})
 

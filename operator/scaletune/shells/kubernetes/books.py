@@ -14,10 +14,14 @@ from scaletune.core import attempts, failures
 from scaletune.core.failures import End, Verdict
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.reports import Telemetry, reports_of
+from scaletune.shells.kubernetes import requeues, starting
+from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.reports import telemetry_of
 from scaletune.shells.kubernetes.snapshot import Snapshot
 
 CHARGE_SECONDS: Final = 10.0
+# What waits may wait for long and by the hundred, and pods that have a node cost all the while.
+CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,30 +48,28 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
     read |= {trial.index: trial for trial in observed}
     for index, page in pages.items():
         if page.verdict is not None:
-            read[index] = _closed(read[index], page.verdict)
+            read[index] = _closed(read[index], page.verdict, now)
+    waiting = sum(map(requeues.is_waiting, read.values()))
     devices = snapshot.study.spec.template.devices
     return [
         trial
         for index, trial in sorted(read.items())
-        if _is_worth_storing(snapshot.trials[index], trial, devices)
+        if _is_worth_storing(snapshot.trials[index], trial, devices * _seconds(trial, waiting))
     ]
 
 
 def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], now: float) -> _Page:
     gang = snapshot.gang(trial)
     if gang is None:
-        end = _vanished(snapshot, trial)
-        return _Page(trial) if end is None else _judged(snapshot, _Page(trial), end)
-    pod = gang.first
+        return _without_pods(snapshot, trial)
+    pod, was_waiting = gang.first, trial.status.state != "Running"
+    trial = _charged(snapshot, trial, gang, now)
     if pod.scheduled is None and not pod.is_over:
         return _Page(trial)  # nobody yet: what never started can go without a trace
     trial = attempts.identified(trial, pod.uid)
-    if gang.has_started and trial.status.state != "Running":
-        trial = attempts.started(trial)
-    devices = snapshot.study.spec.template.processes_per_node
-    # What a pod has cost that is gone by now is not forgotten.
-    cost = max(gang.device_seconds(devices, now), trial.status.attempts[-1].device_seconds)
-    trial = attempts.charged(trial, cost)
+    is_withdrawn = bool(trial.status.attempts[-1].withdrawal) and snapshot.job(trial) is None
+    if gang.has_started and was_waiting and not is_withdrawn and not starting.unstarted(gang):
+        trial = requeues.unhindered(attempts.started(trial), now)
     reports: list[Report] = []
     said = scraped.get(pod.uid)
     for telemetry in telemetry_of(pod, said):
@@ -75,11 +77,45 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
         reports += reports_of(trial, telemetry)
     page = _Page(trial, reports)
     end = gang.end()
-    if end is not None:
-        return _judged(snapshot, page, end)
-    if said is not None and said.refusal:
-        return _failed(page, failures.incompatible(trial, said.refusal))
-    return page
+    if end is None:
+        if said is not None and said.refusal:
+            return _failed(page, failures.incompatible(trial, said.refusal))
+        return page
+    obstacle = starting.never_whole(gang, end) if was_waiting else None
+    if obstacle is not None or (was_waiting and is_withdrawn):
+        return _not_started(page, obstacle, now)
+    return _judged(snapshot, page, end)
+
+
+def _charged(snapshot: Snapshot, trial: Trial, gang: Gang, now: float) -> Trial:
+    devices = snapshot.study.spec.template.processes_per_node
+    # What a pod has cost that is gone by now is not forgotten.
+    cost = max(gang.device_seconds(devices, now), trial.status.attempts[-1].device_seconds)
+    return attempts.charged(trial, cost)
+
+
+def _not_started(page: _Page, obstacle: starting.Obstacle | None, now: float) -> _Page:
+    """The end of an attempt that never started, or only in part: nothing that would count."""
+    trial = page.trial
+    withdrawal = trial.status.attempts[-1].withdrawal
+    if withdrawal or obstacle is None:
+        return replace(page, verdict=requeues.verdict(trial, withdrawal))
+    if obstacle.reason != starting.INCOMPLETE or not requeues.is_hindered(trial):
+        trial = requeues.hindered(trial, obstacle, now)
+    ended = requeues.verdict(trial, requeues.CANNOT_START, obstacle.message)
+    return replace(page, trial=trial, verdict=ended)
+
+
+def _without_pods(snapshot: Snapshot, trial: Trial) -> _Page:
+    page, withdrawal = _Page(trial), trial.status.attempts[-1].withdrawal
+    is_gone = snapshot.job(trial) is None and not snapshot.has_live_pods(trial)
+    if withdrawal and requeues.is_waiting(trial) and is_gone:
+        # It may have come to run after all, in its last moment.
+        was_seen = bool(trial.status.attempts[-1].incarnation)
+        verdict = replace(requeues.verdict(trial, withdrawal), is_unheard=was_seen)
+        return replace(page, verdict=verdict)
+    end = _vanished(snapshot, trial)
+    return page if end is None else _judged(snapshot, page, end)
 
 
 def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
@@ -101,22 +137,28 @@ def _failed(page: _Page, verdict: Verdict) -> _Page:
     return replace(page, verdict=verdict, fault=attempts.fault_of(page.trial, verdict))
 
 
-def _closed(trial: Trial, verdict: Verdict) -> Trial:
+def _closed(trial: Trial, verdict: Verdict, now: float) -> Trial:
     """The trial after its attempt's end; without newer words those of its last decision stay."""
     words = verdict.reason or trial.status.reason
-    return attempts.ended(trial, replace(verdict, reason=words))
+    return requeues.postponed(attempts.ended(trial, replace(verdict, reason=words)), now)
 
 
-def _is_worth_storing(before: Trial, after: Trial, devices: int) -> bool:
+def _seconds(trial: Trial, waiting: int) -> float:
+    """How many seconds' cost of a trial are worth a write."""
+    is_waiting = requeues.is_waiting(trial)
+    return waiting * CHARGE_SECONDS_OF_ONE_THAT_WAITS if is_waiting else CHARGE_SECONDS
+
+
+def _is_worth_storing(before: Trial, after: Trial, cost_min: float) -> bool:
     """Anything but cost, checkpoint, acknowledged sequence and the pod's uid is stored at once.
 
-    These are stored along with it (a pod's start changes the state), or when ten seconds of cost
-    have gathered.
+    These are stored along with it (a pod's start changes the state), or when enough cost has
+    gathered.
     """
     if _apart_from_progress(before) != _apart_from_progress(after):
         return True
     cost = after.status.device_seconds - before.status.device_seconds
-    return cost >= CHARGE_SECONDS * devices
+    return cost >= cost_min
 
 
 def _apart_from_progress(trial: Trial) -> Trial:

@@ -57,6 +57,7 @@ POD: Final = Kind("v1", "Pod", "pods")
 SERVICE: Final = Kind("v1", "Service", "services")
 EVENT: Final = Kind("v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+CLAIM: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 
 
 class ApiError(Exception):
@@ -159,6 +160,17 @@ class Client:
 
     async def create(self, kind: Kind, body: Json) -> Json:
         return await self._json("POST", kind.path(body["metadata"]["namespace"]), body)
+
+    async def rehearse(self, kind: Kind, body: Json) -> None:
+        """Ask whether an object could be made, unknown fields forbidden, without making it."""
+        query = {"dryRun": "All", "fieldValidation": "Strict"}
+        await self._json("POST", kind.path(body["metadata"]["namespace"]), body, query)
+
+    async def warnings(self, namespace: str, uid: str) -> list[Json]:
+        """The Events of type Warning about an object."""
+        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": str(PAGE)}
+        page = await self._json("GET", EVENT.path(namespace), query=query)
+        return page.get("items") or []
 
     async def replace(self, kind: Kind, body: Json, subresource: str = "") -> Json:
         """Write an object (or its status) if it still has the resourceVersion in `body`."""

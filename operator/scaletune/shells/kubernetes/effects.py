@@ -18,7 +18,7 @@ from scaletune.core.ledger import Frame
 from scaletune.core.lifecycle import Event
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import timestamp
-from scaletune.shells.kubernetes import directives, workload
+from scaletune.shells.kubernetes import directives, requeues, workload
 from scaletune.shells.kubernetes.apply import Writer
 from scaletune.shells.kubernetes.client import (
     JOB,
@@ -58,7 +58,7 @@ class Effects:
                 rested = attempts.at_rest(frame, trial)
                 if rested is not trial:
                     await self.writer.store_status(rested)
-            elif may_start and not snapshot.has_live_pods(trial):
+            elif may_start and _may_begin(snapshot, trial, now):
                 refused = await self._begin(snapshot, trial, now) or refused
         for job in snapshot.jobs.values():
             if _is_done_with(snapshot, job):
@@ -79,6 +79,10 @@ class Effects:
     ) -> str | None:
         """One trial with an open attempt: its Job exists, its pod knows what is wanted."""
         job, pod, gang = snapshot.job(trial), snapshot.pod(trial), snapshot.gang(trial)
+        if trial.status.attempts[-1].withdrawal and requeues.is_waiting(trial):
+            if job is not None and not job.is_deleted:
+                await self._delete(job)
+            return None
         is_wanted = trial.spec.state == "Running"
         is_placed = gang is not None and gang.is_placed
         if pod is not None and (is_wanted or is_placed):
@@ -128,6 +132,12 @@ class Effects:
     async def _delete(self, job: Job) -> None:
         with suppress(MissingError, ConflictError):  # gone, or another one of this name
             await self.client.delete(JOB, job.namespace, job.name, job.uid)
+
+
+def _may_begin(snapshot: Snapshot, trial: Trial, now: float) -> bool:
+    """Whether the pods of all earlier attempts are over, and a trial's time has come."""
+    begins_at = requeues.begins_at(trial, workload.template_hash(snapshot.study))
+    return now >= begins_at and not snapshot.has_live_pods(trial)
 
 
 def _is_done_with(snapshot: Snapshot, job: Job) -> bool:

@@ -11,6 +11,8 @@ ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 DIRECTIVE_ANNOTATION: Final = f"{GROUP}/directive"
 INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
 """Written by the Job's controller: which of its Job's pods a pod is, from 0."""
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+"""A Job with it is suspended until Kueue has room for all of its pods."""
 
 
 def job_name(trial: str, attempt: int) -> str:

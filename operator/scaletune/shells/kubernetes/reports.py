@@ -20,7 +20,6 @@ from scaletune_trainer.wire import (
 )
 
 OUT_OF_MEMORY: Final = "OOMKilled"
-CANNOT_START: Final = frozenset({"StartError", "ContainerCannotRun"})
 _REASONS: Final[dict[int, Reason]] = {
     ExitCode.of(reason): reason
     for reason in (
@@ -84,12 +83,6 @@ def _explained(ending: Ending) -> TerminationMessage | None:
         return None
     if (refusal := _refusal(text)) is not None:
         return TerminationMessage(Reason.USER_ERROR, step=0, error=refusal)
-    if ending.reason in CANNOT_START:
-        text = f"the container cannot start: {text}. Its image must have what the command names"
-        return TerminationMessage(Reason.USER_ERROR, step=0, error=text)
-    if "No module named" in text and "scaletune_trainer" in text:
-        text = f"the image lacks the trainer package: install scaletune[trainer] in it. {text}"
-        return TerminationMessage(Reason.USER_ERROR, step=0, error=text)
     reason = _REASONS.get(ending.exit_code, Reason.CRASHED)
     return TerminationMessage(reason, step=0, error=text[-ERROR_CHARACTERS_MAX:])
 

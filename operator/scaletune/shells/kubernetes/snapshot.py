@@ -109,6 +109,12 @@ class Snapshot:
         ]
         return own[-1] if own else None
 
+    def own_pods(self, trial: Trial) -> list[Pod]:
+        """The pods of the Job of the trial's latest attempt."""
+        job = self.job(trial)
+        pods = () if job is None else self.pods.get(job.place, ())
+        return [pod for pod in pods if job is not None and pod.owner == job.uid]
+
     def gang(self, trial: Trial) -> Gang | None:
         """The pods of the trial's latest attempt; None while that of rank 0 is not there."""
         first, job = self.pod(trial), self.job(trial)

@@ -18,14 +18,18 @@ from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import differs_beyond_cost
-from scaletune.shells.kubernetes import events, reconciler, status
+from scaletune.shells.kubernetes import events, reconciler, requeues, status
 from scaletune.shells.kubernetes.acceptance import Acceptance
 from scaletune.shells.kubernetes.apply import Writer, carry_out
 from scaletune.shells.kubernetes.books import entered
 from scaletune.shells.kubernetes.client import Client
 from scaletune.shells.kubernetes.effects import Effects
+from scaletune.shells.kubernetes.findings import Findings
+from scaletune.shells.kubernetes.hindrances import SETTLE_SECONDS, Hindrances
 from scaletune.shells.kubernetes.reconciler import Key
+from scaletune.shells.kubernetes.rehearsal import Rehearsal
 from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
+from scaletune.shells.kubernetes.workload import template_hash
 
 RUNNING_SECONDS: Final = 10.0
 REFUSED_SECONDS: Final = 30.0
@@ -53,6 +57,8 @@ class Turn:
     def __post_init__(self) -> None:
         self._writer = Writer(self.client, self.stores)
         self._effects = Effects(self.client, self.stores, self._writer)
+        self._hindrances = Hindrances(self.client, self.stores, self._writer)
+        self._rehearsal = Rehearsal(self.client)
 
     async def take(self, key: Key) -> float | None:
         """One turn; returns in how many seconds to look again."""
@@ -65,19 +71,28 @@ class Turn:
         if read:
             await self._writer.store_each(self._writer.store_status, read)
             snapshot = self._fresh(key)
-        problem, plan = self._acceptance.problem(snapshot.study), Plan()
-        if problem is None:
+        if await self._hindrances.note(snapshot, now):
+            snapshot = self._fresh(key)
+        findings, plan = self._judged(snapshot.study), Plan()
+        if findings.problem is None:
             ledger = Ledger.of(snapshot.study, snapshot.trials.values())
             plan = decide(snapshot.study, ledger, now)
+            findings = await self._rehearsal.findings(snapshot, plan, now)
+            plan = findings.allowed(plan)
             await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
             snapshot = self._fresh(key)
-        refused = await self._effects.follow(snapshot, self.heard, now, may_start=problem is None)
+        refused = await self._effects.follow(snapshot, self.heard, now, findings.may_start)
+        findings = findings.with_refusal(refused)
         snapshot = self._fresh(key)
         self._begin(events.tell(self.client, snapshot.study, snapshot.trials, plan.decisions, now))
         # While more is to be done at once, people can wait for a second.
         if not self.is_dirty(key) or self._last_written(snapshot.study, now) > 1.0:
-            await self._summarise(snapshot, plan, problem or refused, now)
-        return self._next_look(snapshot, plan, refused, now)
+            await self._summarise(snapshot, plan, findings, now)
+        return self._next_look(snapshot, plan, findings, now)
+
+    def _judged(self, study: Study) -> Findings:
+        problem = self._acceptance.problem(study)
+        return Findings().with_refusal(problem)
 
     async def stop(self) -> None:
         """End what goes on beside the turns."""
@@ -109,15 +124,15 @@ class Turn:
         return snapshot
 
     async def _summarise(
-        self, snapshot: Snapshot, plan: Plan, problem: str | None, now: float
+        self, snapshot: Snapshot, plan: Plan, findings: Findings, now: float
     ) -> None:
         study = snapshot.study
         ledger = Ledger.of(study, snapshot.trials.values())
         finish = next((each for each in plan.actions if isinstance(each, Finish)), None)
         ended = condition(study.status.conditions, FINISHED)
-        if problem and finish is None and ended is not None and ended.status == "True":
+        if findings.problem and finish is None and ended is not None and ended.status == "True":
             finish = Finish(ended.reason, ended.message)  # a wrong edit does not undo the end
-        new = status.study_status(study, ledger, now, finish, problem)
+        new = status.study_status(study, ledger, now, finish, findings)
         new = self.shown(study, new, now)
         if self._is_worth_writing(study, new, now):
             await self._writer.store_study_status(study, new)
@@ -133,11 +148,15 @@ class Turn:
         """How many seconds ago the Study's status was written."""
         return now - self._written.get(study.metadata.uid, 0.0)
 
-    def _next_look(self, snapshot: Snapshot, plan: Plan, refused: str | None, now: float) -> float:
+    def _next_look(self, snapshot: Snapshot, plan: Plan, findings: Findings, now: float) -> float:
         looks = [self.resync_seconds]
         looks += [max(0.0, each.at - now) for each in plan.actions if isinstance(each, LookAgain)]
         if any(attempts.is_open(trial) for trial in snapshot.trials.values()):
             looks.append(RUNNING_SECONDS)
-        if refused is not None:
+        if any(map(requeues.is_waiting, snapshot.trials.values())):
+            looks.append(SETTLE_SECONDS)
+        hashed = template_hash(snapshot.study)
+        looks += requeues.begin_in(snapshot.trials.values(), hashed, now)
+        if not findings.may_start:
             looks.append(REFUSED_SECONDS)
         return min(looks)

@@ -13,10 +13,12 @@ from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
     DIRECTIVE_ANNOTATION,
     INDEX_ANNOTATION,
+    QUEUE_LABEL,
     STUDY_LABEL,
     TRIAL_LABEL,
 )
 from scaletune.shells.kubernetes.reconciler import Key
+from scaletune.shells.kubernetes.waiting import Waiting, last_words, waiting
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Job:
     nodes: int
     is_finished: bool
     is_deleted: bool
+    released: float
+    """When its pods were first wanted, or last, if it was suspended in between."""
+    is_suspended: bool
+    queue: str
+    """The queue that starts and suspends it, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Pod:
     is_over: bool
     is_disrupted: bool
     ending: Ending | None
+    waiting: Waiting | None
+    last_words: str
 
     @property
     def has_started(self) -> bool:
@@ -103,6 +112,11 @@ def read_job(raw: Json) -> Job:
             conditions.get(kind, {}).get("status") == "True" for kind in ("Complete", "Failed")
         ),
         is_deleted="deletionTimestamp" in metadata,
+        released=instant(
+            (raw.get("status") or {}).get("startTime") or metadata["creationTimestamp"]
+        ),
+        is_suspended=bool((raw.get("spec") or {}).get("suspend")),
+        queue=(metadata.get("labels") or {}).get(QUEUE_LABEL, ""),
     )
 
 
@@ -135,6 +149,8 @@ def read_pod(raw: Json) -> Pod:
         is_over=phase in ("Succeeded", "Failed") or all_ended,
         is_disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
         ending=_ending(states.get(trainer, {}).get("terminated")),
+        waiting=waiting(raw),
+        last_words=last_words(raw),
     )
 
 

@@ -47,8 +47,11 @@ DIRECTIVE_FILE: Final = "directive.json"
 
 
 def template_hash(study: Study) -> str:
-    """Tells one template of a Study from another."""
-    text = json.dumps(study.spec.template.model_dump(mode="json"), sort_keys=True)
+    """Tells one template of a Study from another, as far as it shows in the Job."""
+    is_not_in_it = {"retries", "start_seconds"}
+    text = json.dumps(
+        study.spec.template.model_dump(mode="json", exclude=is_not_in_it), sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,0 +1,247 @@
+"""What keeps trials from starting, on a real API server, scheduler and kubelet.
+
+Each obstacle is told in the cluster's own words with the remedy, on the Trial and on its Study;
+none counts as a failure or a retry; and mending it is enough.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaletune.api.conditions import (
+    FINISHED,
+    READY,
+    STARTED,
+    TRIALS_STARTED,
+    Condition,
+    condition,
+)
+from tests.cluster import audit, mounts, studies
+from tests.cluster.connection import Connection
+from tests.cluster.mounts import Mount
+from tests.cluster.operators import ACCOUNT, Operator, wait_until
+
+Json = dict[str, Any]
+
+STEADY_SECONDS = 40
+
+
+@pytest.fixture
+def operator(
+    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
+) -> Iterator[Operator]:
+    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
+    bound = "--for=jsonpath={.status.phase}=Bound"
+    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
+    with Operator(cluster, namespace, tmp_path) as running:
+        yield running
+
+
+def _trainer(study: Json) -> Json:
+    container: Json = study["spec"]["template"]["pod"]["spec"]["containers"][0]
+    return container
+
+
+def _told(cluster: Connection, namespace: str, name: str, kind: str) -> Condition | None:
+    return condition(studies.stored(cluster, namespace, name)[0].status.conditions, kind)
+
+
+def _wait_for(cluster: Connection, namespace: str, name: str, kind: str, reason: str) -> Condition:
+    """The condition of a Study, once it has this reason."""
+
+    def has_reason() -> bool:
+        found = _told(cluster, namespace, name, kind)
+        return found is not None and found.reason == reason
+
+    wait_until(f"{kind} of {name} says {reason}", has_reason, seconds_max=120)
+    found = _told(cluster, namespace, name, kind)
+    assert found is not None
+    return found
+
+
+# What is wrong with a template before anything of it is created: reason and words.
+REFUSED: dict[str, tuple[Callable[[Json], object], str, str]] = {
+    "typo": (
+        lambda pod: pod["containers"][0].update(imagePullPolicyy="Never"),
+        "TemplateRefused",
+        'unknown field "spec.template.pod.spec.containers[0].imagePullPolicyy"',
+    ),
+    "value": (
+        lambda pod: pod["containers"][0].update(imagePullPolicy="Sometimes"),
+        "TemplateRefused",
+        'Unsupported value: "Sometimes"',
+    ),
+    "security": (
+        lambda pod: pod.update(hostNetwork=True),
+        "PodSecurityViolated",
+        "violates PodSecurity",
+    ),
+    "account": (
+        lambda pod: pod.update(serviceAccountName="nobody"),
+        "TemplateRefused",
+        'serviceaccount "nobody" not found',
+    ),
+    "quota": (
+        lambda pod: pod["containers"][0].update(resources={"requests": {"cpu": "64"}}),
+        "QuotaExceeded",
+        "exceeded quota",
+    ),
+}
+
+
+def test_a_template_that_the_server_refuses_is_told_before_a_trial_exists(
+    cluster: Connection, namespace: str, operator: Operator
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "few", "namespace": namespace},
+        "spec": {"hard": {"requests.cpu": "32"}},
+    }
+    cluster.apply(quota)
+    made = {}
+    for name, (spoil, _, _) in REFUSED.items():
+        made[name] = studies.study(namespace, name, budget={"trials": 2})
+        _trainer(made[name])["resources"] = {"requests": {"cpu": "1m"}}
+        spoil(made[name]["spec"]["template"]["pod"]["spec"])
+    cluster.apply(*made.values())
+
+    for name, (_, reason, words) in REFUSED.items():
+        ready = _wait_for(cluster, namespace, name, READY, reason)
+        assert ready.status == "False"
+        assert words in ready.message
+    assert cluster.get("trials,jobs,pods", "-n", namespace)["items"] == []
+
+    # A correction goes on by itself.
+    mended = studies.study(namespace, "typo", budget={"trials": 2})
+    _trainer(mended)["resources"] = {"requests": {"cpu": "1m"}}
+    cluster.apply(mended)
+    study, _ = studies.wait_for_end(cluster, namespace, "typo", seconds_max=90)
+    finished = condition(study.status.conditions, FINISHED)
+    assert finished is not None
+    assert finished.reason == "Completed"
+
+
+def _environment(study: Json, source: Json) -> None:
+    _trainer(study)["env"].append({"name": "SECRET", "valueFrom": source})
+
+
+def _volume(study: Json, volume: Json) -> None:
+    study["spec"]["template"]["pod"]["spec"]["volumes"].append({"name": "extra", **volume})
+    # The kubelet waits for those volumes only that a container mounts.
+    _trainer(study)["volumeMounts"].append({"name": "extra", "mountPath": "/mnt/extra"})
+
+
+def _command(study: Json, *words: str) -> None:
+    _trainer(study)["command"] = list(words)
+
+
+def _no_trainer(study: Json) -> None:
+    _trainer(study)["env"] = []
+
+
+MISSING = {"secretKeyRef": {"name": "nothing", "key": "token"}}
+# What is wrong with a trial's pod: how, reason and words.
+HINDERED: dict[str, tuple[Callable[[Json], object], str, str]] = {
+    "never": (
+        lambda study: _trainer(study).update(image="localhost/nothing:1"),
+        "ImageNotPulled",
+        "ErrImageNeverPull",
+    ),
+    "pull": (
+        lambda study: _trainer(study).update(
+            image="registry.invalid/nothing:1", imagePullPolicy="IfNotPresent"
+        ),
+        "ImageNotPulled",
+        "registry.invalid/nothing:1",
+    ),
+    "name": (
+        lambda study: _trainer(study).update(image="Not A Name"),
+        "ImageNotPulled",
+        "InvalidImageName",
+    ),
+    "secret": (
+        lambda study: _environment(study, MISSING),
+        "ContainerNotConfigured",
+        'secret "nothing" not found',
+    ),
+    "volume": (
+        lambda study: _volume(study, {"configMap": {"name": "nothing"}}),
+        "VolumesNotMounted",
+        'configmap "nothing" not found',
+    ),
+    "claim": (
+        lambda study: _volume(study, {"persistentVolumeClaim": {"claimName": "nothing"}}),
+        "ClaimNotBound",
+        'persistentvolumeclaim "nothing" not found',
+    ),
+    "node": (
+        lambda study: study["spec"]["template"]["pod"]["spec"].update(
+            nodeSelector={"scaletune.dev/there-is": "none"}
+        ),
+        "Unschedulable",
+        "node(s) didn't match Pod's node affinity/selector",
+    ),
+    "command": (
+        lambda study: _command(study, "python9", "train.py"),
+        "CannotRun",
+        '"python9": executable file not found',
+    ),
+    "trainer": (_no_trainer, "TrainerMissing", "No module named"),
+}
+
+
+def test_whatever_keeps_a_pod_from_starting_is_told_with_its_remedy_and_counts_for_nothing(
+    cluster: Connection, namespace: str, operator: Operator
+) -> None:
+    right = {name: studies.study(namespace, name, budget={"trials": 1}) for name in HINDERED}
+    for name, (spoil, _, _) in HINDERED.items():
+        wrong = studies.study(namespace, name, budget={"trials": 1})
+        spoil(wrong)
+        cluster.apply(wrong)
+
+    for name, (_, reason, words) in HINDERED.items():
+        told = _wait_for(cluster, namespace, name, TRIALS_STARTED, reason)
+        assert told.status == "False"
+        assert words in told.message
+        _, [trial] = studies.stored(cluster, namespace, name)
+        own = condition(trial.status.conditions, STARTED)
+        assert own is not None
+        assert (own.status, own.reason) == ("False", reason)
+        assert words in own.message
+        assert words.split('"')[0] in cluster.kubectl(
+            "describe", "trial", f"{name}-0000", "-n", namespace
+        )
+        assert (trial.status.state, trial.status.crashes) == ("Pending", 0)
+        assert trial.status.failure is None
+    _assert_it_writes_little(cluster, namespace)
+
+    cluster.apply(*right.values())
+    for name in HINDERED:
+        study, [trial] = studies.wait_for_end(cluster, namespace, name, seconds_max=120)
+        assert trial.status.state == "Completed"
+        assert trial.status.crashes == 0
+        assert trial.status.attempts[-1].cause == "Done"
+        own = condition(trial.status.conditions, STARTED)
+        assert own is not None
+        assert own.status == "True"
+        summary = condition(study.status.conditions, TRIALS_STARTED)
+        assert summary is not None
+        assert summary.status == "True"
+    assert operator.complaints() == []
+
+
+def _assert_it_writes_little(cluster: Connection, namespace: str) -> None:
+    """Nothing changes any more, and so hardly anything is written: at most once in ten seconds for
+    each study."""
+    begin = len(list(audit.requests(cluster, namespace, ACCOUNT)))
+    time.sleep(STEADY_SECONDS)
+    requests = list(audit.requests(cluster, namespace, ACCOUNT))[begin:]
+    writes: dict[str, int] = dict.fromkeys(HINDERED, 0)
+    for each in requests:
+        if each.is_write:
+            writes[each.name.split("-")[0]] = writes.get(each.name.split("-")[0], 0) + 1
+    assert max(writes.values()) <= STEADY_SECONDS / 10, writes
