@@ -5,16 +5,24 @@ before it is known which command is meant, so that `--help` and errors come at o
 """
 
 import sys
+from pathlib import Path
 
 from scaletune.cli.refusal import Refusal
 
 
 def main() -> None:
-    """The `scaletune` command."""
+    """The `scaletune` command, and `kubectl scaletune`."""
     from scaletune.cli.app import app
 
     try:
-        app(prog_name="scaletune")
+        app(prog_name=_name())
     except Refusal as refusal:
         sys.stderr.write(f"scaletune: {refusal}\n")
         sys.exit(2)
+
+
+def _name() -> str:
+    """As it was called: kubectl runs its plugins by a name of their own."""
+    from scaletune.cli.subject import PLUGIN
+
+    return "kubectl scaletune" if Path(sys.argv[0]).name == PLUGIN else "scaletune"

@@ -1,9 +1,14 @@
 """The commands and their options. What each does is imported when it is called."""
 
+import sys
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from scaletune.cli.subject import Cluster
 
 app = typer.Typer(
     name="scaletune",
@@ -168,34 +173,85 @@ def run(
     raise typer.Exit(run_study(study, directory, [*(setting or []), *settings], fresh=fresh))
 
 
-DirectoryArgument = Annotated[
-    str | None, typer.Argument(metavar="DIRECTORY", help="Of a run. [default: the latest in runs/]")
+SubjectArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[DIRECTORY|study/NAME]",
+        help="The folder of a run, or a Study of a cluster. [default: the latest in runs/]",
+        show_default=False,
+    ),
+]
+TrialArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[DIRECTORY] TRIAL|study",
+        help="A trial's name or index, or trial/NAME or study/NAME of a cluster.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Read the cluster: this namespace of it."),
+]
+ContextOption = Annotated[
+    str | None, typer.Option(help="Read the cluster of this context of the kubeconfig.")
 ]
 
 
 @app.command()
-def status(directory: DirectoryArgument = None) -> None:
-    """Say how a run stands: the best, the rungs, all trials."""
+def status(
+    subject: SubjectArgument = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Say how a study stands: the best, the rungs, all trials."""
     from scaletune.cli.stored import show_status
 
-    show_status(directory)
+    show_status(subject or [], _cluster(namespace, context))
 
 
 @app.command()
 def explain(
-    subject: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[DIRECTORY] TRIAL|study", help="A trial's name or index, or `study`."
-        ),
-    ],
+    subject: TrialArgument, namespace: NamespaceOption = None, context: ContextOption = None
 ) -> None:
     """Say why each decision was taken: what was compared, and against whom."""
     from scaletune.cli.stored import show_explanation
 
-    if len(subject) > 2:
-        raise typer.BadParameter("give at most a directory and a trial")
-    show_explanation(subject)
+    show_explanation(subject, _cluster(namespace, context))
+
+
+@app.command()
+def logs(
+    subject: TrialArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="Of this attempt. [default: the latest]")
+    ] = None,
+    node: Annotated[int, typer.Option(min=0, help="Of which pod, if a trial has several.")] = 0,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Print what a trial's training script has printed."""
+    from scaletune.cli.logs import Wish, show_logs
+
+    show_logs(subject, _cluster(namespace, context), Wish(attempt, node, follow))
+
+
+@app.command()
+def ledger(
+    subject: SubjectArgument = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Print what is stored of a study in its order, one line each, for `scaletune replay`."""
+    from scaletune.cli.stored import print_ledger
+
+    print_ledger(subject or [], _cluster(namespace, context))
+
+
+def _cluster(namespace: str | None, context: str | None) -> "Cluster":
+    from scaletune.cli.subject import PLUGIN, Cluster
+
+    return Cluster(namespace, context, always=Path(sys.argv[0]).name == PLUGIN)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What a person wants to know of a study: while it runs, at its end, and later."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -78,8 +78,16 @@ def ending(study: Study) -> str:
     return found.message
 
 
-def summary(figures: Figures, folder: Path) -> RenderableType:
-    """The whole of it."""
+def files(study: Study, folder: Path) -> tuple[str, str]:
+    """Where a run keeps what."""
+    return (
+        f"{folder}/: study.yaml, trials/, ledger.jsonl, logs in attempts/,",
+        f"checkpoints in volume/{study.metadata.uid}/",
+    )
+
+
+def summary(figures: Figures, places: Iterable[str]) -> RenderableType:
+    """The whole of it; `places` are where its files are."""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", f"{figures.study.metadata.name}: {ending(figures.study)}")
     table.add_row("best", best(figures))
@@ -88,9 +96,8 @@ def summary(figures: Figures, folder: Path) -> RenderableType:
     if (share := saved(figures)) is not None:
         in_full = f"that training all {len(figures.trials)} trials in full would take"
         table.add_row("saved", f"{share} of device time {in_full}")
-    uid = figures.study.metadata.uid
-    table.add_row("files", f"{folder}/: study.yaml, trials/, ledger.jsonl, logs in attempts/,")
-    table.add_row("", f"checkpoints in volume/{uid}/")
+    for number, place in enumerate(places):
+        table.add_row("" if number else "files", place)
     return table
 
 

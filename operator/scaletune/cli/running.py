@@ -87,7 +87,7 @@ def _introduction(study: Study, folder: Folder, *, fresh: bool) -> str:
 def _farewell(console: Console, view: View, folder: Folder) -> int:
     study = view.shell.study
     figures = Figures.of(study, view.shell.trials)
-    console.print(report.summary(figures, _short(folder.root)))
+    console.print(report.summary(figures, report.files(study, _short(folder.root))))
     if view.interrupted:
         console.print("paused; the same command goes on from here")
         return INTERRUPTED

@@ -1,7 +1,8 @@
-"""`scaletune status`, `explain` and `compare`: what a folder of a run tells."""
+"""`scaletune status`, `explain`, `ledger` and `compare`: what is stored of a study tells."""
 
+import json
+import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.text import Text
 
@@ -9,82 +10,78 @@ from scaletune.api.action import Decide
 from scaletune.api.trial import Evidence, Trial
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures
+from scaletune.cli.found import Found, find
 from scaletune.cli.refusal import Refusal
+from scaletune.cli.subject import Cluster, Subject, subject_of
 from scaletune.core.reasons import explain
-from scaletune.shells.local.folder import Folder, FolderError
-from scaletune.shells.local.lock import holder
-
-RUNS = Path("runs")
 
 
-def show_status(directory: str | None) -> None:
+def show_status(subject: Sequence[str], cluster: Cluster) -> None:
     """How the study stands."""
-    folder, figures = _figures(directory)
+    found = find(subject_of([*subject], cluster, "study"), cluster)
     console = words.screen()
-    console.print(report.summary(figures, folder.root))
-    if (runner := holder(folder.lock)) is not None:
-        console.print(f"being run by {runner}")
+    console.print(report.summary(found.figures, found.places))
+    if found.note:
+        console.print(found.note)
     console.print()
-    console.print(report.trials(figures))
+    console.print(report.trials(found.figures))
 
 
-def show_explanation(arguments: Sequence[str]) -> None:
+def show_explanation(subject: Sequence[str], cluster: Cluster) -> None:
     """Every decision about a trial, or about all of them."""
-    *directory, subject = arguments
-    folder, figures = _figures(directory[0] if directory else None)
+    meant = subject_of([*subject], cluster, "trial")
+    found = find(meant, cluster)
     console = words.screen()
-    if subject in ("study", f"study/{figures.study.metadata.name}"):
-        console.print(report.summary(figures, folder.root))
-        chosen = figures.trials
-    else:
-        chosen = [_find(figures, subject.removeprefix("trial/"))]
-    lines = [line for trial in chosen for line in _decisions(figures, trial)]
+    chosen = _chosen(found, meant)
+    if meant.kind == "study":
+        console.print(report.summary(found.figures, found.places))
+    lines = [line for trial in chosen for line in _decisions(found.figures, trial)]
     if len(chosen) == 1:
-        for line in _history(folder, chosen[0]):
+        for line in _history(found, chosen[0]):
             console.print(Text(line), soft_wrap=True)
     for _, _, line in sorted(lines):
         console.print(Text(line), soft_wrap=True)
 
 
+def print_ledger(subject: Sequence[str], cluster: Cluster) -> None:
+    """The ledger that is stored in a study's Trials, for `scaletune replay`."""
+    from scaletune.shells.recorded import ledger_lines
+
+    found = find(subject_of([*subject], cluster, "study"), cluster)
+    trials = found.figures.trials
+    missing = max(0, found.figures.study.status.created - len(trials))
+    if missing:
+        sys.stderr.write(
+            f"scaletune: {missing} Trials were deleted; what was compared with them, when they were"
+            " there, may be decided otherwise in a replay\n"
+        )
+    sys.stdout.write("".join(json.dumps(line) + "\n" for line in ledger_lines(trials)))
+
+
 def show_comparison(directories: Sequence[str]) -> None:
     """The best of several runs beside each other."""
-    all_figures = [_figures(each)[1] for each in directories]
+    nowhere = Cluster()
+    all_figures = [
+        find(subject_of([each], nowhere, "study"), nowhere).figures for each in directories
+    ]
     metrics = {each.study.spec.objectives[0].metric for each in all_figures}
     if len(metrics) > 1:
         raise Refusal(f"these runs have different objectives: {', '.join(sorted(metrics))}")
     words.screen().print(report.comparison(list(zip(directories, all_figures, strict=True))))
 
 
-def _figures(directory: str | None) -> tuple[Folder, Figures]:
-    folder = Folder(_newest() if directory is None else Path(directory))
-    try:
-        study = folder.read_study()
-        if study is None:
-            raise Refusal(f"{folder.root} holds no study.yaml; give the folder of a run")
-        return folder, Figures.of(study, folder.read_trials())
-    except FolderError as error:
-        raise Refusal(str(error)) from None
+def _chosen(found: Found, meant: Subject) -> list[Trial]:
+    if meant.kind == "study" or meant.name is None:
+        return found.figures.trials
+    return [found.trial(meant.name)]
 
 
-def _newest() -> Path:
-    """The run that was written to last."""
-    found = sorted(RUNS.glob("*/study.yaml"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise Refusal(f"there is no run in {RUNS}/; give the folder of one")
-    return found[-1].parent
-
-
-def _find(figures: Figures, name: str) -> Trial:
-    for trial in figures.trials:
-        if name in (trial.metadata.name, str(trial.index)):
-            return trial
-    known = ", ".join(trial.metadata.name for trial in figures.trials[:5]) or "none yet"
-    raise Refusal(f"there is no trial {name!r}; trials are {known}, ...; or say `study`")
-
-
-def _history(folder: Folder, trial: Trial) -> Iterator[str]:
+def _history(found: Found, trial: Trial) -> Iterator[str]:
     """What the trial is, and how its attempts went."""
-    yield f"{trial.metadata.name}: {trial.status.state or 'Pending'}"
+    state = trial.status.state or "Pending"
+    yield f"{trial.metadata.name}: {state}" + (
+        f": {trial.status.reason}" if trial.status.reason else ""
+    )
     yield f"  {words.parameters(trial)}"
     if trial.spec.resolved:
         sampled = {each.name: each.value for each in trial.spec.parameters}
@@ -94,7 +91,7 @@ def _history(folder: Folder, trial: Trial) -> Iterator[str]:
     for attempt in trial.status.attempts:
         cause = attempt.cause or "running"
         seconds = words.duration(attempt.device_seconds)
-        log = folder.attempt(trial, attempt.number) / "log.txt"
+        log = found.log(trial, attempt.number)
         yield f"  attempt {attempt.number}: {cause} after {seconds} of device time, {log}"
     if trial.status.failure is not None:
         yield f"  failed ({trial.status.failure.kind}): {trial.status.failure.reason}"

@@ -3,9 +3,10 @@
 The smallest shell: its world is a list of lines. Lines of equal time are one snapshot: records are
 observed and decided, then promotions are made, then `created` lines take places. A trial holds a
 place from its first line or its promotion until its record at `until`, its Stop or its failure.
-A ledger that a run has written also says when a trial whose record is in had really `left`, so that
-it replays to that run's own decisions. Creating trials and finishing is not replayed, and of the
-budget only the number of trials counts: costs are not in the lines.
+A ledger that a run has written also says when a trial whose record is in had really `left`, so
+that it replays to that run's own decisions. One that was made from stored Trials (`recorded`) says
+instead how many were `promoted` when, and places are not counted. Creating trials and finishing is
+not replayed, and of the budget only the number of trials counts: costs are not in the lines.
 
 It calls the same `observe` and `plan` as every other shell and decides nothing.
 """
@@ -36,7 +37,7 @@ LineFailure = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted"
 
 
 class Line(Model):
-    """One line of a ledger: a report, or `created`, `failure` or `left`."""
+    """One line of a ledger: a report, or `created`, `failure`, `left` or `promoted`."""
 
     at: Number
     """at is when it was seen, in seconds."""
@@ -54,6 +55,9 @@ class Line(Model):
     """left says that the trial has given its place back."""
     leaving: Literal[True] | None = None
     """leaving says that the trial holds its place on until its `left` line."""
+    promoted: bool | None = None
+    """promoted says that a trial went on from its rung. A ledger that says so of any, or that none
+    was, says it of all: so many are promoted then, and not as many as there are places."""
 
     @property
     def number(self) -> float:
@@ -91,9 +95,11 @@ def read_lines(text: str) -> list[Line]:
 
 
 def _check(line: Line, number: int) -> None:
-    kinds = [line.created, line.failure, line.left, line.value]
+    kinds = [line.created, line.failure, line.left, line.value, line.promoted or None]
     if sum(kind is not None for kind in kinds) != 1:
-        raise InvalidLedger(f"line {number}: give one of value, created, failure and left")
+        raise InvalidLedger(
+            f"line {number}: give one of value, created, failure, left and promoted"
+        )
     if line.value is not None and line.step is None:
         raise InvalidLedger(f"line {number}: a value needs a step")
 
@@ -103,7 +109,8 @@ def replay(study: Study, lines: Iterable[Line]) -> list[Decide]:
 
     Raises InvalidLedger on times that run backwards, and on contradicting reports.
     """
-    world = World(study)
+    lines = list(lines)
+    world = World(study, counts_places=all(line.promoted is None for line in lines))
     earlier = -math.inf
     for at, snapshot in groupby(lines, key=lambda line: line.at):
         if at < earlier:
@@ -119,8 +126,11 @@ def replay(study: Study, lines: Iterable[Line]) -> list[Decide]:
 class World:
     """The trials of a replay, as a shell would have them stored."""
 
-    def __init__(self, study: Study) -> None:
-        update = {"budget": Budget(trials=study.spec.budget.trials), "state": "Running"}
+    def __init__(self, study: Study, *, counts_places: bool = True) -> None:
+        budget = Budget(trials=study.spec.budget.trials)
+        update = {"budget": budget, "state": "Running"}
+        self.counts_places, self.promotions = counts_places, 0
+        """Otherwise so many promotions are made as the lines of a snapshot say."""
         self.study = Study(metadata=study.metadata, spec=study.spec.model_copy(update=update))
         self.ledger = Ledger.of(self.study, ())
         self.most = configurations_at_most(study.spec)
@@ -129,6 +139,7 @@ class World:
 
     def take(self, snapshot: list[Line]) -> None:
         """One snapshot of lines."""
+        self.promotions = sum(line.promoted is True for line in snapshot)
         for line in snapshot:
             if not line.created:
                 self._add(line.trial)
@@ -204,7 +215,7 @@ class World:
                 self._stop(decision.trial)
         if ending(self.study, self.ledger) is not None:
             return set()
-        starts, _ = fill(self.study, self.ledger, self._following)
+        starts = self._starts()
         for start in starts:
             self._put(start.after)
             self.decisions += [start.decision] if start.decision else []
@@ -214,6 +225,18 @@ class World:
         for trial in list(freed):
             self._stop(trial.index)
         return {start.action.trial for start in starts}
+
+    def _starts(self) -> list[Start]:
+        """Who is promoted: as many as there are places for, or as were promoted then."""
+        if not self.counts_places and not self.promotions:
+            return []
+        if self.counts_places:
+            return fill(self.study, self.ledger, self._following)[0]
+        spec = self.study.spec.model_copy(update={"parallelism": len(self.ledger.shelf("trials"))})
+        roomy = self.study.model_copy(update={"spec": spec})
+        starts = fill(roomy, self.ledger, self._following)[0][: self.promotions]
+        self.promotions -= len(starts)
+        return starts
 
     def _following(self, study: Study, ledger: Ledger) -> Start | None:
         """Promotions; the drain only when all trials that there will be have appeared."""

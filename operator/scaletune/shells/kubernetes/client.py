@@ -31,6 +31,7 @@ TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 WATCH_SECONDS: Final = 290
 # Bookmarks come about every minute: a watch that is silent for longer is dead.
 WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=100)
+LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a script may be silent
 
 
 @dataclass(frozen=True)
@@ -137,14 +138,20 @@ class Client:
         self._metrics = metrics or Metrics()
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None, metrics: Metrics | None = None) -> Self:
+    async def connect(
+        cls,
+        kubeconfig: Path | None = None,
+        metrics: Metrics | None = None,
+        context: str | None = None,
+    ) -> Self:
         """Connect as the pod's service account; outside a cluster, or when given, by kubeconfig."""
         settings, file = Configuration(), None if kubeconfig is None else str(kubeconfig)
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        is_chosen = kubeconfig is not None or context is not None
+        if not is_chosen and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(settings)  # type: ignore[no-untyped-call]
         else:
             await config.load_kube_config(  # type: ignore[no-untyped-call]
-                file, client_configuration=settings, persist_config=False
+                file, context, client_configuration=settings, persist_config=False
             )
         return cls(ApiClient(settings), metrics)
 
@@ -197,6 +204,18 @@ class Client:
             if not page["metadata"].get("continue"):
                 return items, page["metadata"]["resourceVersion"]
             query["continue"] = page["metadata"]["continue"]
+
+    async def log(
+        self, namespace: str, pod: str, container: str, *, follow: bool
+    ) -> AsyncIterator[bytes]:
+        """What a container has printed, in pieces; with `follow`, until it ends."""
+        path = POD.path(namespace, pod, "log")
+        query = {"container": container, "follow": "true" if follow else "false"}
+        async with await self._send("GET", path, query=query, timeout=LOG_TIMEOUT) as response:
+            if response.status != 200:
+                raise error_of(f"GET {path}", response.status, await _body(response))
+            async for piece in response.content.iter_any():
+                yield piece
 
     async def watch(
         self, kind: Kind, namespace: str, version: str, selector: str = ""
