@@ -9,7 +9,10 @@ import pytest
 from tests.cli.command import scaletune
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs/examples").glob("*.yaml"))
-COMMANDS = ("plan", "replay", "simulate", "validate", "run", "status", "explain", "compare")
+COMMANDS = (
+    *("plan", "replay", "simulate", "validate", "run"),
+    *("status", "explain", "logs", "ledger", "compare"),
+)
 
 
 def test_help_lists_every_command() -> None:

@@ -24,10 +24,13 @@ def stored_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
 
 
 def replayed_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
-    lines = read_lines(laptop.folder.ledger.read_text())
+    return replayed(laptop, laptop.folder.ledger.read_text())
+
+
+def replayed(laptop: Laptop, ledger: str) -> list[tuple[Any, ...]]:
     return sorted(
         (made.number, int(made.decision == "Promote"), made.trial, made.milestone, made.decision)
-        for made in replay(laptop.study, lines)
+        for made in replay(laptop.study, read_lines(ledger))
     )
 
 
@@ -47,6 +50,9 @@ def test_a_study_runs_to_its_end_and_its_ledger_replays(laptop: Laptop, mode: st
     assert laptop.study.status.best.milestone == 4
     assert "finished (Completed)" in done.stdout
     assert stored_decisions(laptop) == replayed_decisions(laptop)
+    # What is stored of it tells the same as what was written down as it came.
+    told = scaletune("ledger", laptop.folder.root)
+    assert replayed(laptop, told.stdout) == stored_decisions(laptop)
     assert plan(laptop.study, laptop.trials, time.time()).actions == ()
     assert laptop.processes() == []
     kept = {path.parents[2].name for path in laptop.folder.volume.rglob("checkpoints/*")}
@@ -112,6 +118,8 @@ def test_a_script_that_fails_at_once_ends_the_study_with_its_last_words(laptop: 
     assert "asked to fail at step 1" in done.stdout
     assert "EndedEarly" in done.stdout
     assert "log.txt" in done.stdout
+    assert "asked to fail at step 1" in scaletune("logs", laptop.folder.root, "0").stdout
+    assert "one of attempt 1" in scaletune("logs", laptop.folder.root, "0", "--attempt", "9").stderr
     assert len(laptop.trials) == 3
 
 
