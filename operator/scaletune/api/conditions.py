@@ -9,6 +9,7 @@ from scaletune.api.rules import map_by
 
 FINISHED: Final = "Finished"
 READY: Final = "Ready"
+PLAN_FAILED: Final = "PlanFailed"
 METRICS_REACHABLE: Final = "MetricsReachable"
 """Whether reports come through Prometheus, where one is asked; without it they come as well."""
 CHECKPOINTS_READY: Final = "CheckpointsReady"

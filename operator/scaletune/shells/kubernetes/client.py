@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import incluster_config
 
 from scaletune.api.model import API_VERSION
 from scaletune.shells.kubernetes.calls import called
@@ -149,6 +150,7 @@ class Client:
         is_chosen = kubeconfig is not None or context is not None
         if not is_chosen and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(settings)  # type: ignore[no-untyped-call]
+            settings.refresh_api_key_hook = _reread  # type: ignore[assignment]
         else:
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 file, context, client_configuration=settings, persist_config=False
@@ -282,6 +284,12 @@ class Client:
         finally:
             self._metrics.api_requests.labels(verb, resource, str(code)).inc()
             self._metrics.api_request_seconds.labels(verb).observe(time.monotonic() - begin)
+
+
+def _reread(settings: Configuration) -> None:
+    """The token as it is now: the kubelet replaces it before it runs out."""
+    token = Path(incluster_config.SERVICE_TOKEN_FILENAME).read_text().strip()
+    settings.api_key["BearerToken"] = f"Bearer {token}"
 
 
 async def _error(what: str, response: aiohttp.ClientResponse) -> ApiError:

@@ -11,6 +11,7 @@ from scaletune.shells.kubernetes.client import JOB, POD, TRIAL, Client
 from scaletune.shells.kubernetes.listener import Listener
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.names import STUDY_LABEL
+from scaletune.shells.kubernetes.planning import Planner
 from scaletune.shells.kubernetes.reconciler import Key, Reconciler
 from scaletune.shells.kubernetes.reflector import Reflector, Source
 from scaletune.shells.kubernetes.scraper import Scraper
@@ -37,6 +38,7 @@ class Shell:
             self._scraper.heard,
             self.reconciler.is_dirty,
             self._listener.shown,
+            Planner(metrics),
             settings.resync_seconds,
         )
         self._is_synced = False

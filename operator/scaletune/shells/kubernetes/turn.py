@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from scaletune.api.action import Finish, LookAgain, Plan
@@ -15,7 +16,6 @@ from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study, StudyStatus
 from scaletune.core import attempts
 from scaletune.core.ledger import Ledger
-from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import differs_beyond_cost
 from scaletune.shells.kubernetes import events, reconciler, requeues, status
@@ -26,6 +26,8 @@ from scaletune.shells.kubernetes.client import Client
 from scaletune.shells.kubernetes.effects import Effects
 from scaletune.shells.kubernetes.findings import Findings
 from scaletune.shells.kubernetes.hindrances import SETTLE_SECONDS, Hindrances
+from scaletune.shells.kubernetes.ledgers import Ledgers
+from scaletune.shells.kubernetes.planning import Planner
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.rehearsal import Rehearsal
 from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
@@ -46,7 +48,9 @@ class Turn:
     """Whether another turn of this Study is due already."""
     shown: Callable[[Study, StudyStatus, float], StudyStatus]
     """A Study's status with how its trials are heard."""
+    planner: Planner
     resync_seconds: float
+    _ledgers: Ledgers = field(default_factory=Ledgers)
     _acceptance: Acceptance = field(default_factory=Acceptance)
     _written: dict[str, float] = field(default_factory=dict)
     """When its status was written, by the uid of a Study."""
@@ -66,6 +70,7 @@ class Turn:
         await self._resync(key, now)
         snapshot = Snapshot.take(self.stores, key)
         if snapshot is None:
+            self._ledgers.forget(key)
             return None
         read = entered(snapshot, self.heard, now)
         if read:
@@ -75,8 +80,7 @@ class Turn:
             snapshot = self._fresh(key)
         findings, plan = self._judged(snapshot.study), Plan()
         if findings.problem is None:
-            ledger = Ledger.of(snapshot.study, snapshot.trials.values())
-            plan = decide(snapshot.study, ledger, now)
+            plan = self.planner.plan(snapshot.study, partial(self._ledger, snapshot), now)
             findings = await self._rehearsal.findings(snapshot, plan, now)
             plan = findings.allowed(plan)
             await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
@@ -127,16 +131,23 @@ class Turn:
         self, snapshot: Snapshot, plan: Plan, findings: Findings, now: float
     ) -> None:
         study = snapshot.study
-        ledger = Ledger.of(study, snapshot.trials.values())
         finish = next((each for each in plan.actions if isinstance(each, Finish)), None)
         ended = condition(study.status.conditions, FINISHED)
         if findings.problem and finish is None and ended is not None and ended.status == "True":
             finish = Finish(ended.reason, ended.message)  # a wrong edit does not undo the end
-        new = status.study_status(study, ledger, now, finish, findings)
-        new = self.shown(study, new, now)
+        try:
+            new = status.study_status(study, self._ledger(snapshot), now, finish, findings)
+        except Exception:
+            if not self.planner.is_failing(study):
+                raise
+            new = study.status  # the same bug: what the planner has to say matters more
+        new = self.planner.shown(study, self.shown(study, new, now), now)
         if self._is_worth_writing(study, new, now):
             await self._writer.store_study_status(study, new)
             self._written[study.metadata.uid] = now
+
+    def _ledger(self, snapshot: Snapshot) -> Ledger:
+        return self._ledgers.of(snapshot.study, snapshot.trials)
 
     def _is_worth_writing(self, study: Study, new: StudyStatus, now: float) -> bool:
         if differs_beyond_cost(study.status, new):
