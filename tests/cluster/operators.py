@@ -63,7 +63,7 @@ class Operator:
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "SCALETUNE_NAMESPACE": self._namespace,
-            "SCALETUNE_LEASE_NAME": f"{self._namespace}-{ACCOUNT}",  # as the chart calls it
+            "SCALETUNE_LEASE_NAME": ACCOUNT,  # as the chart calls it
             "SCALETUNE_OPERATOR_PORT": "0",
             "PYTHONWARNINGS": "error::RuntimeWarning",
             **self.settings,
