@@ -107,10 +107,10 @@ def test_a_study_in_mode_promote_goes_from_apply_to_its_end(
     assert (best.index, best.milestone) == _best(trials)
     # What people see.
     columns = cluster.kubectl("get", "studies", "-n", namespace).splitlines()
-    assert columns[0].split()[:4] == ["NAME", "POLICY", "STATE", "TRIALS"]
-    assert columns[1].split()[:7] == ["promote", "asha", "Promote", "eta", "3", "Running", "6/6"]
+    assert columns[0].split()[:5] == ["NAME", "POLICY", "STATE", "READY", "TRIALS"]
+    assert " ".join(columns[1].split()).startswith("promote asha Promote eta 3 Completed True 6/6")
     listed = cluster.kubectl("get", "trials", "-n", namespace).splitlines()
-    assert listed[0].split() == ["NAME", "STATE", "UNTIL", "MILESTONE", "VALUE", "AGE"]
+    assert listed[0].split() == ["NAME", "STATE", "UNTIL", "RUNG", "VALUE", "ATTEMPT", "AGE"]
     story = cluster.kubectl("describe", "trial", "promote-0000", "-n", namespace)
     assert "ranked" in story
     # Nothing is left running, and the operator had nothing to complain about.

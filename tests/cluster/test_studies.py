@@ -165,10 +165,15 @@ def test_kubectl_get_shows_how_a_study_stands(
 ) -> None:
     _create(control_plane, namespace, example())
     status = {
-        "conditions": [{"type": "Finished", "status": "False", "reason": "InProgress"}],
+        "conditions": [
+            {"type": "Finished", "status": "False", "reason": "InProgress"},
+            {"type": "Ready", "status": "True", "reason": "Accepted"},
+        ],
         "policy": "asha",
         "progress": "12/200",
         "running": 8,
+        "trials": {"paused": 5},
+        "found": "2.25 at 5400",
         "gpuHours": "3.5/500",
         "best": {"trial": "example-0003", "index": 3, "value": 2.25, "milestone": 5400},
     }
@@ -177,9 +182,12 @@ def test_kubectl_get_shows_how_a_study_stands(
 
     columns, values, *_ = control_plane.kubectl("get", "sty", "-n", namespace).splitlines()
     assert (
-        " ".join(columns.split()) == "NAME POLICY STATE TRIALS RUNNING BEST GPU-HOURS FINISHED AGE"
+        " ".join(columns.split())
+        == "NAME POLICY STATE READY TRIALS RUNNING PAUSED BEST GPU-HOURS AGE"
     )
-    assert " ".join(values.split()).startswith("example asha Running 12/200 8 2.25 3.5/500 False ")
+    assert " ".join(values.split()).startswith(
+        "example asha InProgress True 12/200 8 5 2.25 at 5400 3.5/500 "
+    )
 
 
 def test_kubectl_get_shows_how_a_trial_stands(
@@ -188,12 +196,12 @@ def test_kubectl_get_shows_how_a_trial_stands(
     milestones = [{"at": 200, "value": 3.5}, {"at": 600, "value": 2.25}]
     _create(control_plane, namespace, TRIAL)
 
-    status = {"state": "Paused", "milestones": milestones}
+    status = {"state": "Paused", "milestones": milestones, "attempts": [{"number": 2}]}
     _set_status(control_plane, namespace, "trial/example-0003", status)
 
     columns, values, *_ = control_plane.kubectl("get", "trl", "-n", namespace).splitlines()
-    assert " ".join(columns.split()) == "NAME STATE UNTIL MILESTONE VALUE AGE"
-    assert " ".join(values.split()).startswith("example-0003 Paused 600 600 2.25 ")
+    assert " ".join(columns.split()) == "NAME STATE UNTIL RUNG VALUE ATTEMPT AGE"
+    assert " ".join(values.split()).startswith("example-0003 Paused 600 600 2.25 2 ")
 
 
 def test_the_server_keeps_what_a_trial_tries_and_not_how_far_it_goes(

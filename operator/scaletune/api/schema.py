@@ -29,20 +29,23 @@ def _column(name: str, path: str, kind: str = "string", **more: Any) -> Column:
 _AGE: Final = _column("Age", ".metadata.creationTimestamp", "date")
 _STUDY_COLUMNS: Final = [
     _column("Policy", ".status.policy"),
-    _column("State", ".spec.state"),
+    _column("State", '.status.conditions[?(@.type=="Finished")].reason'),
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
     _column("Trials", ".status.progress"),
     _column("Running", ".status.running", "integer"),
-    _column("Best", ".status.best.value", "number"),
+    _column("Paused", ".status.trials.paused", "integer"),
+    _column("Best", ".status.found"),
     _column("GPU-Hours", ".status.gpuHours"),
-    _column("Finished", '.status.conditions[?(@.type=="Finished")].status'),
-    _column("Reason", '.status.conditions[?(@.type=="Finished")].reason', priority=1),
+    _column("Finished", '.status.conditions[?(@.type=="Finished")].status', priority=1),
+    _column("Message", '.status.conditions[?(@.type=="Finished")].message', priority=1),
     _AGE,
 ]
 _TRIAL_COLUMNS: Final = [
     _column("State", ".status.state"),
     _column("Until", ".spec.until", "integer"),
-    _column("Milestone", ".status.milestones[-1:].at", "integer"),
+    _column("Rung", ".status.milestones[-1:].at", "integer"),
     _column("Value", ".status.milestones[-1:].value", "number"),
+    _column("Attempt", ".status.attempts[-1:].number", "integer"),
     _column("Reason", ".status.reason", priority=1),
     _AGE,
 ]

@@ -256,6 +256,8 @@ class StudyStatus(Model):
     """progress is trials ended of trials allowed, for kubectl get."""
     gpu_hours: Annotated[str, Field(max_length=253)] = ""
     """gpuHours is device hours used, of the budget, for kubectl get."""
+    found: Annotated[str, Field(max_length=253)] = ""
+    """found is the value of the best trial and the milestone it is of, for kubectl get."""
     best: BestTrial | None = None
     """best trial so far."""
 

@@ -30,7 +30,7 @@ def summarise(
     study: Study, ledger: Ledger, now: float, finish: Finish | None = None
 ) -> StudyStatus:
     """The status that the study should have."""
-    old, spec = study.status, study.spec
+    old, spec, best = study.status, study.spec, _best(ledger)
     counts = TrialCounts(
         **{
             name: len(ledger.shelf(("state", name.capitalize())))
@@ -57,7 +57,8 @@ def summarise(
             "policy": policy_words(study),
             "progress": f"{ended}{limit}",
             "gpu_hours": f"{spent_seconds(study, ledger) / 3600:.2f}{hours}",
-            "best": _best(ledger),
+            "best": best,
+            "found": f"{best.value:.4g} at {best.milestone}" if best else "",
         }
     )
 

@@ -88,7 +88,8 @@ class Turn:
         refused = await self._effects.follow(snapshot, self.heard, now, findings.may_start)
         findings = findings.with_refusal(refused)
         snapshot = self._fresh(key)
-        self._begin(events.tell(self.client, snapshot.study, snapshot.trials, plan.decisions, now))
+        done = events.of_plan(snapshot.study, snapshot.trials, plan)
+        self._begin(events.tell(self.client, [*done], now))
         # While more is to be done at once, people can wait for a second.
         if not self.is_dirty(key) or self._last_written(snapshot.study, now) > 1.0:
             await self._summarise(snapshot, plan, findings, now)
@@ -144,6 +145,7 @@ class Turn:
         new = self.planner.shown(study, self.shown(study, new, now), now)
         if self._is_worth_writing(study, new, now):
             await self._writer.store_study_status(study, new)
+            self._begin(events.tell(self.client, [*events.of_conditions(study, new)], now))
             self._written[study.metadata.uid] = now
 
     def _ledger(self, snapshot: Snapshot) -> Ledger:
