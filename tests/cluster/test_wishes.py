@@ -116,6 +116,13 @@ def _lives(checkpoints: Mount, study: Study, trial: Trial) -> list[list[int]]:
 def test_people_may_change_their_minds_at_any_time_and_nothing_is_lost(
     watched: Watched, checkpoints: Mount, operator: Operator
 ) -> None:
+    wait_until(
+        "both have come some way",
+        lambda: all(
+            len(_lives(checkpoints, watched.study, trial)[0]) > 3 for trial in watched.trials
+        ),
+        PATIENCE,
+    )
     _pause_edit_and_go_on(watched)
     _pause_and_go_on_at_once(watched)
     wait_until("all is trained", lambda: watched.is_finished("Completed"), PATIENCE)
