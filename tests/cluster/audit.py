@@ -42,6 +42,8 @@ class Request:
     name: str
     code: int
     is_dry_run: bool
+    credential: str
+    """Of whom it was, as the server calls the token."""
     at: str
     """When it came, as RFC 3339 with microseconds: later ones compare greater."""
 
@@ -75,6 +77,7 @@ def requests(connection: Connection, namespace: str, account: str) -> Iterator[R
 
 def _request(event: dict[str, Any]) -> Request:
     what = event.get("objectRef") or {}
+    extra = event["user"].get("extra") or {}
     parts = [what.get("resource", ""), what.get("subresource", "")]
     return Request(
         verb=event["verb"],
@@ -84,5 +87,6 @@ def _request(event: dict[str, Any]) -> Request:
         name=what.get("name", ""),
         code=(event.get("responseStatus") or {}).get("code", 0),
         is_dry_run="dryRun" in parse_qs(urlsplit(event["requestURI"]).query),
+        credential=extra.get("authentication.kubernetes.io/credential-id", [""])[0],
         at=event["requestReceivedTimestamp"],
     )

@@ -59,6 +59,18 @@ class ControlPlane:
         self._start("kube-controller-manager", self._controller_manager())
         self._start("kube-scheduler", self._scheduler())
 
+    def end_api_server(self) -> None:
+        """Kill it, as if its machine were lost; what is stored stays."""
+        for daemon in [each for each in self.daemons if each.name == "kube-apiserver"]:
+            daemon.process.kill()
+            daemon.process.wait()
+            self.daemons.remove(daemon)
+
+    def start_api_server(self) -> None:
+        """Start another one on what is stored, and wait until it is ready."""
+        self._start("kube-apiserver", self._api_server())
+        wait("the API server", self.admin.is_ready, self.daemons[-1:], seconds_max=90)
+
     def _start(self, name: str, flags: dict[str, object]) -> None:
         words = [f"--{flag}={value}" for flag, value in flags.items()]
         self.daemons.append(self.place.start(name, [self.site.program(name), *words]))

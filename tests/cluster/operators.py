@@ -5,18 +5,23 @@ that serves one namespace, so that two tests, or two runs, never touch each othe
 be killed and started again like a pod whose node is lost.
 """
 
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.connection import Connection
 from tests.helm import chart
@@ -37,6 +42,7 @@ class Operator:
         self._connection, self._namespace, self.settings = connection, namespace, settings
         self._kubeconfig = folder / "operator.kubeconfig"
         self.log = folder / "operator.log"
+        folder.mkdir(exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -63,8 +69,9 @@ class Operator:
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "SCALETUNE_NAMESPACE": self._namespace,
-            "SCALETUNE_LEASE_NAME": ACCOUNT,  # as the chart calls it
             "SCALETUNE_OPERATOR_PORT": "0",
+            # One at a time. Under a Lease, one started after a kill would wait until it runs out.
+            "SCALETUNE_ELECTION": "0",
             "PYTHONWARNINGS": "error::RuntimeWarning",
             **self.settings,
         }
@@ -84,9 +91,51 @@ class Operator:
 
     def end(self) -> int:
         """Ask it to end, as the kubelet does; its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(30)
+
+    def send(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+        self._process.send_signal(number)
+
+    def wait(self, seconds_max: float) -> int:
+        """Wait until it ends by itself; its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout=seconds_max)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def page(self, name: str) -> tuple[int, str]:
+        """Status and text of a page that it serves; (0, "") while it serves none."""
+        ports = re.findall(r"on port (\d+)", self.log.read_text())
+        if not ports or not self.is_running():
+            return 0, ""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[-1]}/{name}", timeout=10) as page:
+                return page.status, page.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """What it counts under this name, all series that have these labels together."""
+        families = text_string_to_metric_families(self.page("metrics")[1])
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    @property
+    def credential(self) -> str:
+        """How the audit log of the API server calls this very operator's token."""
+        token = yaml.safe_load(self._kubeconfig.read_text())["users"][0]["user"]["token"]
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return f"JTI={claims['jti']}"
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged, one object a line."""
