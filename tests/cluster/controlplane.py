@@ -29,6 +29,7 @@ class ControlPlane:
         self.authority = Authority(site.folder / "pki")
         self.server = f"https://{site.addresses.control_plane}:{PORT}"
         self.daemons: list[Daemon] = []
+        self._api_flags: dict[str, object] = {}
         self.place = Place(
             network.entering(network.namespace_name(site.number, "control")),
             site.group("control"),
@@ -54,7 +55,8 @@ class ControlPlane:
         network.make_switch(addresses)
         network.join(addresses, "control", addresses.control_plane)
         self._start("etcd", self._etcd())
-        self._start("kube-apiserver", self._api_server())
+        self._api_flags = self._api_server()  # with the keys that all tokens are signed with
+        self._start("kube-apiserver", self._api_flags)
         wait("the API server", self.admin.is_ready, self.daemons, seconds_max=90)
         self._start("kube-controller-manager", self._controller_manager())
         self._start("kube-scheduler", self._scheduler())
@@ -68,7 +70,7 @@ class ControlPlane:
 
     def start_api_server(self) -> None:
         """Start another one on what is stored, and wait until it is ready."""
-        self._start("kube-apiserver", self._api_server())
+        self._start("kube-apiserver", self._api_flags)
         wait("the API server", self.admin.is_ready, self.daemons[-1:], seconds_max=90)
 
     def _start(self, name: str, flags: dict[str, object]) -> None:

@@ -123,7 +123,9 @@ def words(error: BaseException) -> str:
     if isinstance(error, ApiError):
         remedy = remedies.get(error.status)
         return f"{error}; {remedy}" if remedy else str(error)
-    return f"the API server does not answer: {error!r}"
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return f"the API server does not answer: {error!r}"
+    return repr(error)
 
 
 class Client:

@@ -80,7 +80,10 @@ def _subject(record: logging.LogRecord) -> dict[str, str]:
 
 
 def _is_expected(record: logging.LogRecord) -> bool:
-    return record.exc_info is not None and isinstance(record.exc_info[1], EXPECTED)
+    """Whatever befalls kopf, it is begun anew; there is nothing in it that is ours."""
+    if record.exc_info is None:
+        return False
+    return record.name.startswith("kopf.") or isinstance(record.exc_info[1], EXPECTED)
 
 
 def _refusal(record: logging.LogRecord) -> str:
@@ -88,4 +91,5 @@ def _refusal(record: logging.LogRecord) -> str:
     if not _is_expected(record) or record.exc_info is None:
         return ""
     error = record.exc_info[1]
-    return f": {error}" if str(error) else f": {error!r}"
+    words = str(error) or repr(error)
+    return "" if words in record.getMessage() else f": {words}"
