@@ -4,6 +4,7 @@ What is done about a Study is a `Turn`; this says when one is taken.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from scaletune.shells.kubernetes.scraper import Scraper
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.snapshot import Stores
 from scaletune.shells.kubernetes.studies import StudyWatch
+from scaletune.shells.kubernetes.study_metrics import StudyMetrics
 from scaletune.shells.kubernetes.turn import Turn
 from scaletune.shells.kubernetes.views import Pod
 
@@ -64,6 +66,7 @@ class Shell:
                 for reflector in self._reflectors:
                     await reflector.synced.wait()
                 self._is_synced = True
+                self.metrics.registry.register(StudyMetrics(self.stores, time.time))
                 for key in self.stores.studies.groups():
                     self.reconciler.trigger(key)
                 every = self._settings.scrape_seconds
