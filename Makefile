@@ -44,6 +44,9 @@ types: .venv/test  ## Check the types strictly.
 crds: .venv/test  ## Generate crds/, and the chart's copy of it, from the API types.
 	$(BIN)/python -m scaletune.api.schema crds helm/scaletune/crd
 
+dashboards: .venv/test  ## Generate the chart's Grafana dashboards.
+	$(BIN)/python -m helm.dashboards helm/scaletune/dashboards
+
 operator-image:  ## Build the operator's image, as IMAGE.
 	$(BUILD) --file operator/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
@@ -78,4 +81,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-.PHONY: help demo test check lint format types crds operator-image diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help demo test check lint format types crds dashboards operator-image diagram cluster-tools cluster-up cluster-down clean

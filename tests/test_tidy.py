@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("operator", "trainer-image", "tests")
 CORE = tuple(ROOT / "operator/scaletune" / layer for layer in ("api", "core"))
 TOP_LEVEL = {
     *(".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
