@@ -26,6 +26,7 @@ class Reporter(Protocol):
 
     diverged: bool
     served: set[int]
+    names: set[str]
 
     def report(self, step: int, values: Mapping[str, Any]) -> None: ...
     def acknowledge(self, generation: int) -> None: ...
@@ -39,6 +40,7 @@ class JournalReporter:
     def __init__(self, journal: Journal, spec: wire.TrialSpec, clock: DeviceClock) -> None:
         self.diverged = False
         self.served: set[int] = set()
+        self.names: set[str] = set()
         self._journal = journal
         self._objective = spec.metric
         self._levels = spec.milestones
@@ -50,6 +52,7 @@ class JournalReporter:
 
     def report(self, step: int, values: Mapping[str, Any]) -> None:
         kept = {name: _kept(name, value) for name, value in values.items()}
+        self.names.update(kept)
         if self._objective not in kept:
             if self._objective in self._pending:
                 self._flush()  # a line's values must be of its step
@@ -121,6 +124,7 @@ class ScreenReporter:
     def __init__(self, is_due: Callable[[], bool]) -> None:
         self.diverged = False
         self.served: set[int] = set()
+        self.names: set[str] = set()
         self._is_due = is_due
         self._shown_at = -math.inf
 
@@ -146,6 +150,7 @@ class SilentReporter:
     def __init__(self) -> None:
         self.diverged = False
         self.served: set[int] = set()
+        self.names: set[str] = set()
 
     def report(self, step: int, values: Mapping[str, Any]) -> None: ...
     def acknowledge(self, generation: int) -> None: ...

@@ -233,9 +233,11 @@ class Trial:
         reached = self.step > self._started_at and self.step in self._milestones
         if self.rank == 0 and reached and self.step not in self._reporter.served:
             metric = self._environment.spec.metric if self._environment else ""
+            names = ", ".join(sorted(self._reporter.names)) or "nothing at all"
             raise UserError(
                 f"step {self.step} was reached without a report of {metric}, the study's "
-                f"objective: call trial.report({metric}=...) whenever trial.due is true"
+                f"objective; reported was {names}: call trial.report({metric}=...) whenever "
+                "trial.due is true, or make a Study whose objective names what is reported"
             )
 
     def _listen(self) -> dict[int, Any]:

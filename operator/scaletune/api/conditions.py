@@ -10,6 +10,8 @@ from scaletune.api.rules import map_by
 FINISHED: Final = "Finished"
 READY: Final = "Ready"
 PLAN_FAILED: Final = "PlanFailed"
+HEALTHY: Final = "Healthy"
+"""Of a Trial: how its latest attempt failed, whether that counts, and what to do."""
 METRICS_REACHABLE: Final = "MetricsReachable"
 """Whether reports come through Prometheus, where one is asked; without it they come as well."""
 CHECKPOINTS_READY: Final = "CheckpointsReady"

@@ -169,6 +169,11 @@ class Attempt(Model):
     withdrawal: Annotated[str, Field(max_length=63)] = ""
     """withdrawal is why it is taken back before it has started; empty while it is not."""
 
+    disruption: Annotated[str, Field(max_length=1024)] = ""
+    """disruption is why the cluster takes one of its pods away, once it says so."""
+    earlier_device_seconds: float = 0.0
+    """earlierDeviceSeconds are those of its earlier incarnations: a Job that was suspended goes on
+    in new pods."""
     unheard_after: int | None = None
     """unheardAfter is set when it ended without its last words, as on a lost node: what its journal
     says after this sequence, the next attempt tells."""

@@ -89,8 +89,28 @@ def identified(trial: Trial, incarnation: str) -> Trial:
     attempt = trial.status.attempts[-1]
     if attempt.incarnation == incarnation:
         return trial
-    known = attempt.model_copy(update={"incarnation": incarnation})
+    earlier = attempt.device_seconds if attempt.incarnation else 0.0
+    update = {"incarnation": incarnation, "earlier_device_seconds": earlier}
+    known = attempt.model_copy(update=update)
     return _with(trial, attempts=(*trial.status.attempts[:-1], known), acknowledged=0)
+
+
+def interrupted(trial: Trial) -> Trial:
+    """The trial whose latest attempt has lost its processes, and will have new ones."""
+    current = trial.status.state or "Pending"
+    return _with(trial, state=after(trial.spec.state, current, Event.LOST))
+
+
+def disrupted(trial: Trial, words: str) -> Trial:
+    """The trial once the cluster has said that it takes processes of its latest attempt away.
+
+    They may be gone before their end is seen, and what was said with them.
+    """
+    attempt = trial.status.attempts[-1]
+    if attempt.disruption or not words:
+        return trial
+    marked = attempt.model_copy(update={"disruption": words[:1024]})
+    return _with(trial, attempts=(*trial.status.attempts[:-1], marked))
 
 
 def started(trial: Trial) -> Trial:

@@ -22,6 +22,8 @@ class End:
     disrupted: bool = False  # by the cluster or the machine, not by the trial
     out_of_memory: bool = False  # killed for memory, as the kernel or the kubelet says
     is_unheard: bool = False  # its last words are missing: its journal may say more
+    said: str = ""  # by the cluster, of how it ended
+    is_overusing: bool = False  # put out for using more than it may, of a disk for example
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Verdict:
 
 OTHER_VERSION = "OtherVersion"
 """Cause of an attempt whose trainer is of another release: it runs, and cannot be understood."""
+EVICTED = "Evicted"
+"""Cause of an attempt that was put out for what it used itself: it would be again."""
+LOST = "Lost"
+"""Cause of an attempt that is gone without a word, such as with its node."""
 
 _AGREED = {Reason.DONE: Event.COMPLETED, Reason.PAUSED: Event.PAUSED, Reason.STOPPED: Event.STOPPED}
 _FAULTS: dict[Reason, FailureKind] = {
@@ -62,13 +68,19 @@ def _judged(trial: Trial, end: End, retries: int) -> Verdict:
     reason = _reason(end)
     if reason in _AGREED:  # even when the node went away just after
         return Verdict(_AGREED[reason], reason)
+    if end.is_overusing:
+        return _crashed(trial, end, EVICTED, retries)
     if end.disrupted or reason is Reason.TERMINATED:
-        cause = "Disrupted" if end.disrupted else "Terminated"
-        return Verdict(Event.LOST, cause, crashes=trial.status.crashes)
+        cause, words = "Terminated", "it was asked to leave, by SIGTERM"
+        if end.disrupted:
+            cause, words = "Disrupted", end.said or "it was evicted, drained or preempted"
+        return Verdict(Event.LOST, cause, reason=words, crashes=trial.status.crashes)
     if reason in _FAULTS:
         kind = _FAULTS[reason]
-        return Verdict(Event.FAILED, reason, kind, _words(end, reason), trial.status.crashes)
-    return _crashed(trial, end, reason, retries)
+        words = _words(end, reason) if kind != "Diverged" else "the objective was not finite"
+        return Verdict(Event.FAILED, reason, kind, words, trial.status.crashes)
+    is_gone = end.message is None and end.exit_code is None
+    return _crashed(trial, end, LOST if is_gone else reason, retries)
 
 
 def incompatible(trial: Trial, words: str) -> Verdict:
@@ -84,7 +96,7 @@ def _reason(end: End) -> Reason:
     return _REASON_OF_CODE.get(end.exit_code, Reason.CRASHED)
 
 
-def _crashed(trial: Trial, end: End, reason: Reason, retries: int) -> Verdict:
+def _crashed(trial: Trial, end: End, cause: str, retries: int) -> Verdict:
     attempts, checkpoint = trial.status.attempts, trial.status.checkpoint
     progressed = (
         bool(attempts)
@@ -92,16 +104,20 @@ def _crashed(trial: Trial, end: End, reason: Reason, retries: int) -> Verdict:
         and checkpoint.incarnation == attempts[-1].incarnation
     )
     crashes = 1 if progressed else trial.status.crashes + 1
-    words = _words(end, reason)
+    words = _words(end, cause)
     if crashes > retries:
         words = f"{crashes} crashes in a row without a newer checkpoint; the last one: {words}"
-        return Verdict(Event.FAILED, reason, "RetriesExhausted", words, crashes)
-    return Verdict(Event.LOST, reason, reason=words, crashes=crashes)
+        return Verdict(Event.FAILED, cause, "RetriesExhausted", words, crashes)
+    return Verdict(Event.LOST, cause, reason=words, crashes=crashes)
 
 
-def _words(end: End, reason: Reason) -> str:
+def _words(end: End, cause: str) -> str:
+    if end.is_overusing and end.said:
+        return end.said
     if end.message is not None and end.message.error:
         return end.message.error
+    if end.said:
+        return end.said
     if end.exit_code is None:
         return "its processes are gone without a word"
-    return f"{reason} with exit code {end.exit_code}"
+    return f"{cause} with exit code {end.exit_code}"

@@ -151,11 +151,17 @@ def trial(index: int = 0, **status: Any) -> Trial:
 
 
 def snapshot(
-    *, trials: list[Json], jobs: tuple[Json, ...] = (), pods: tuple[Json, ...] = ()
+    *,
+    trials: list[Json],
+    jobs: tuple[Json, ...] = (),
+    pods: tuple[Json, ...] = (),
+    template: Json | None = None,
 ) -> Snapshot:
     """The snapshot of these objects."""
     stores = Stores()
-    stores.studies.put(raw_study())
+    study = raw_study()
+    study["spec"]["template"] |= template or {}
+    stores.studies.put(study)
     for each in trials:
         stores.trials.put(each)
     for each in jobs:

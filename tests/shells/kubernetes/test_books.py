@@ -161,13 +161,13 @@ def test_a_disrupted_pod_is_nobodys_fault() -> None:
     assert (trial.status.state, trial.status.crashes) == ("Pending", 0)
 
 
-def test_a_pod_gone_without_a_trace_is_a_crash_to_be_retried() -> None:
+def test_a_pod_gone_with_its_job_was_taken_away_by_somebody_and_is_no_crash() -> None:
     trials = [raw_trial(attempts=[attempt(1, "gone")], state="Running")]
 
     [trial] = _entered(trials=trials, jobs=())
 
-    assert (trial.status.state, trial.status.crashes) == ("Pending", 1)
-    assert trial.status.attempts[-1].cause == "Crashed"
+    assert (trial.status.state, trial.status.crashes) == ("Pending", 0)
+    assert trial.status.attempts[-1].cause == "Disrupted"
 
 
 def test_an_attempt_whose_job_is_still_to_be_made_has_not_ended() -> None:

@@ -232,7 +232,7 @@ def test_what_never_ran_is_tried_again_later_and_counts_for_nothing(case: str) -
 def test_a_pod_that_fails_while_its_trial_runs_has_crashed() -> None:
     pod = raw_pod(phase="Failed", containerStatuses=[])
 
-    assert _entered(pod, state="Running").status.attempts[-1].cause == "Crashed"
+    assert _entered(pod, state="Running").status.attempts[-1].cause == "Lost"
 
 
 def test_a_gang_that_never_was_whole_has_waited_in_vain() -> None:

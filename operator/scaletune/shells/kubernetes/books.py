@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import attempts, failures
 from scaletune.core.failures import End, Verdict
+from scaletune.core.lifecycle import Event
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.reports import Telemetry, reports_of
-from scaletune.shells.kubernetes import requeues, starting
+from scaletune.shells.kubernetes import prognosis, requeues, starting
 from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.reports import telemetry_of
 from scaletune.shells.kubernetes.snapshot import Snapshot
+from scaletune.shells.kubernetes.views import Pod
 
 CHARGE_SECONDS: Final = 10.0
 # What waits may wait for long and by the hundred, and pods that have a node cost all the while.
@@ -48,7 +51,7 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
     read |= {trial.index: trial for trial in observed}
     for index, page in pages.items():
         if page.verdict is not None:
-            read[index] = _closed(read[index], page.verdict, now)
+            read[index] = _closed(snapshot.study, read[index], page.verdict, now)
     waiting = sum(map(requeues.is_waiting, read.values()))
     devices = snapshot.study.spec.template.devices
     return [
@@ -63,10 +66,13 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
     if gang is None:
         return _without_pods(snapshot, trial)
     pod, was_waiting = gang.first, trial.status.state != "Running"
-    trial = _charged(snapshot, trial, gang, now)
     if pod.scheduled is None and not pod.is_over:
-        return _Page(trial)  # nobody yet: what never started can go without a trace
-    trial = attempts.identified(trial, pod.uid)
+        # Nobody yet: what never started can go without a trace.
+        return _Page(_charged(snapshot, trial, gang, now))
+    if _is_to_be_replaced(snapshot, trial, pod):
+        return _Page(trial)
+    trial = _charged(snapshot, attempts.identified(trial, pod.uid), gang, now)
+    trial = attempts.disrupted(trial, gang.disruption)
     is_withdrawn = bool(trial.status.attempts[-1].withdrawal) and snapshot.job(trial) is None
     if gang.has_started and was_waiting and not is_withdrawn and not starting.unstarted(gang):
         trial = requeues.unhindered(attempts.started(trial), now)
@@ -80,7 +86,7 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
     if end is None:
         if said is not None and said.refusal:
             return _failed(page, failures.incompatible(trial, said.refusal))
-        return page
+        return replace(page, trial=prognosis.of_running(trial, gang, now))
     obstacle = starting.never_whole(gang, end) if was_waiting else None
     if obstacle is not None or (was_waiting and is_withdrawn):
         return _not_started(page, obstacle, now)
@@ -89,8 +95,10 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
 
 def _charged(snapshot: Snapshot, trial: Trial, gang: Gang, now: float) -> Trial:
     devices = snapshot.study.spec.template.processes_per_node
+    attempt = trial.status.attempts[-1]
+    cost = attempt.earlier_device_seconds + gang.device_seconds(devices, now)
     # What a pod has cost that is gone by now is not forgotten.
-    cost = max(gang.device_seconds(devices, now), trial.status.attempts[-1].device_seconds)
+    cost = max(cost, attempt.device_seconds)
     return attempts.charged(trial, cost)
 
 
@@ -123,13 +131,29 @@ def _vanished(snapshot: Snapshot, trial: Trial) -> End | None:
     if snapshot.has_live_pods(trial):
         return None
     job, was_seen = snapshot.job(trial), bool(trial.status.attempts[-1].incarnation)
-    if (job is None and was_seen) or (job is not None and job.is_finished):
+    if job is None and was_seen:
+        return End(None, disrupted=True, is_unheard=True, said="its Job was deleted")
+    if job is not None and job.is_finished:
         return End(exit_code=None, is_unheard=was_seen)
     return None
 
 
+def _is_to_be_replaced(snapshot: Snapshot, trial: Trial, pod: Pod) -> bool:
+    """Whether its Job, suspended and resumed, has not yet made the pod that follows this one."""
+    job, known = snapshot.job(trial), trial.status.attempts[-1].incarnation
+    is_noted = pod.uid == known and requeues.is_waiting(trial) and pod.is_deleted and pod.has_ended
+    return is_noted and job is not None and not job.is_finished and not job.is_deleted
+
+
 def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
+    disruption = page.trial.status.attempts[-1].disruption
+    if disruption and not end.disrupted:
+        end = replace(end, disrupted=True, said=end.said or disruption)
     verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
+    job = snapshot.job(page.trial)
+    is_the_trials = verdict.event is not Event.LOST and verdict.kind != "RetriesExhausted"
+    if job is not None and job.is_suspended and not is_the_trials:
+        return replace(page, trial=attempts.interrupted(page.trial))
     return _failed(page, verdict)
 
 
@@ -137,10 +161,11 @@ def _failed(page: _Page, verdict: Verdict) -> _Page:
     return replace(page, verdict=verdict, fault=attempts.fault_of(page.trial, verdict))
 
 
-def _closed(trial: Trial, verdict: Verdict, now: float) -> Trial:
+def _closed(study: Study, trial: Trial, verdict: Verdict, now: float) -> Trial:
     """The trial after its attempt's end; without newer words those of its last decision stay."""
     words = verdict.reason or trial.status.reason
-    return requeues.postponed(attempts.ended(trial, replace(verdict, reason=words)), now)
+    trial = requeues.postponed(attempts.ended(trial, replace(verdict, reason=words)), now)
+    return prognosis.of_ended(study, trial, verdict, now)
 
 
 def _seconds(trial: Trial, waiting: int) -> float:

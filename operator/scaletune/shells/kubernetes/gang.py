@@ -48,6 +48,11 @@ class Gang:
         """What it has cost so far, with so many devices on each node."""
         return sum(device_seconds(pod, devices, now) for pod in self.pods)
 
+    @property
+    def disruption(self) -> str:
+        """Why the cluster takes away any of its pods; nothing while it does not."""
+        return next((each.disruption for each in self.pods if each.is_disrupted), "")
+
     def end(self) -> End | None:
         """How it ended; None while that cannot be told.
 
@@ -57,7 +62,9 @@ class Gang:
         """
         first = end_of(self.first) if self.first.has_ended else None
         if first is not None and (len(self.pods) == self.nodes == 1 or _was_agreed(first)):
-            return replace(first, disrupted=any(pod.is_disrupted for pod in self.pods))
+            return replace(
+                first, disrupted=bool(self.disruption), said=self.disruption or first.said
+            )
         if not all(pod.has_ended for pod in self.pods):
             return None
         ends = {pod: end_of(pod) for pod in self.pods}
@@ -74,11 +81,11 @@ class Gang:
                 message = replace(message, reason=Reason.CRASHED)
             if message.error and self.nodes > 1:
                 message = replace(message, error=f"node {culprit.rank}: {message.error}")
-        is_disrupted = any(each.disrupted for each in ends.values())
         return replace(
             end,
             message=message,
-            disrupted=is_disrupted,
+            disrupted=bool(self.disruption),
+            said=self.disruption or end.said,
             is_unheard=ends[self.first].is_unheard,
         )
 

@@ -64,16 +64,29 @@ def _refusal(message: str) -> str | None:
 def end_of(pod: Pod) -> End:
     """How the attempt of a pod that is over has ended."""
     if pod.ending is None:
-        return End(exit_code=None, disrupted=pod.is_disrupted, is_unheard=True)
+        return End(
+            exit_code=None,
+            disrupted=pod.is_disrupted,
+            is_unheard=True,
+            said=pod.disruption or pod.overuse or _gone(pod),
+            is_overusing=bool(pod.overuse),
+        )
     message = message_of(pod)
     return End(
         exit_code=pod.ending.exit_code,
         message=message or _explained(pod.ending),
         is_unheard=message is None or message.truncated,
         disrupted=pod.is_disrupted,
+        said=pod.disruption or pod.overuse,
+        is_overusing=bool(pod.overuse),
         # The runtime says so of a container that recovered from it, too.
         out_of_memory=pod.ending.reason == OUT_OF_MEMORY and pod.ending.exit_code != 0,
     )
+
+
+def _gone(pod: Pod) -> str:
+    where = f"pod {pod.name} on node {pod.node} is gone without a word"
+    return f"{where}: {pod.last_words}" if pod.last_words else where
 
 
 def _explained(ending: Ending) -> TerminationMessage | None:
@@ -91,5 +104,6 @@ def device_seconds(pod: Pod, devices: int, now: float) -> float:
     """Devices times seconds, from scheduled to the trainer's end."""
     if pod.scheduled is None:
         return 0.0
+    devices = devices if pod.devices is None else pod.devices
     end = pod.ending.at if pod.ending is not None and pod.ending.at else now
     return devices * max(0.0, end - pod.scheduled)

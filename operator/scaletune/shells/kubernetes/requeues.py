@@ -13,7 +13,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.core.budget import instant
-from scaletune.core.failures import Verdict
+from scaletune.core.failures import EVICTED, LOST, Verdict
 from scaletune.core.lifecycle import Event
 from scaletune.core.summarise import timestamp
 from scaletune.shells.kubernetes.starting import Obstacle
@@ -27,6 +27,7 @@ CANNOT_START: Final = "CannotStart"  # its containers, or its pods, have failed 
 START_TIMEOUT: Final = "StartTimeout"  # within template.startSeconds
 BLOCKED: Final = "Blocked"  # by another gang, as it blocks that one
 TEMPLATE_CHANGED: Final = "TemplateChanged"  # so that it would start as nobody wants any more
+_INTERRUPTS: Final = frozenset({"Crashed", "Stalled", LOST, EVICTED, "Disrupted", "Terminated"})
 _POSTPONES: Final = frozenset({CANNOT_START, START_TIMEOUT, BLOCKED})
 
 
@@ -67,15 +68,25 @@ def verdict(trial: Trial, cause: str, words: str = "") -> Verdict:
 
 def postponed(trial: Trial, now: float) -> Trial:
     """The trial whose latest attempt has ended, and when the next one may begin."""
-    number = 0
-    for attempt in reversed(trial.status.attempts):
-        if attempt.cause not in _POSTPONES:
-            break
-        number += 1
-    if not number:
+    last = trial.status.attempts[-1]
+    is_unstarted = last.cause in _POSTPONES
+    # Who has run is tried again at once the first time: most of what interrupts has passed then.
+    number = _in_a_row(trial, _POSTPONES) if is_unstarted else _in_a_row(trial, _INTERRUPTS) - 1
+    if number < 1:
         return trial
     seconds = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** (number - 1))
     return _with(trial, start_after=timestamp(now + seconds))
+
+
+def _in_a_row(trial: Trial, causes: frozenset[str]) -> int:
+    """How many of the latest attempts have ended so, without a newer checkpoint."""
+    checkpoint, number = trial.status.checkpoint, 0
+    for attempt in reversed(trial.status.attempts):
+        has_checkpoint = checkpoint is not None and checkpoint.incarnation == attempt.incarnation
+        if attempt.cause not in causes or has_checkpoint:
+            break
+        number += 1
+    return number
 
 
 def begins_at(trial: Trial, template_hash: str) -> float:

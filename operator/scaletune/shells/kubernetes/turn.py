@@ -18,7 +18,7 @@ from scaletune.core import attempts
 from scaletune.core.ledger import Ledger
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import differs_beyond_cost
-from scaletune.shells.kubernetes import events, reconciler, requeues, status
+from scaletune.shells.kubernetes import events, mishaps, reconciler, requeues, status
 from scaletune.shells.kubernetes.acceptance import Acceptance
 from scaletune.shells.kubernetes.apply import Writer, carry_out
 from scaletune.shells.kubernetes.books import entered
@@ -74,7 +74,9 @@ class Turn:
             return None
         read = entered(snapshot, self.heard, now)
         if read:
+            bad = mishaps.news(snapshot.trials, read)
             await self._writer.store_each(self._writer.store_status, read)
+            self._begin(mishaps.tell(self.client, bad, now))
             snapshot = self._fresh(key)
         if await self._hindrances.note(snapshot, now):
             snapshot = self._fresh(key)

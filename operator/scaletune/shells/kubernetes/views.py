@@ -4,6 +4,8 @@ An attempt's Job is found by its name and believed by its owner: the Trial's uid
 its labels and believed by its Job's uid. Names are used again by others, uids are not.
 """
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +21,7 @@ from scaletune.shells.kubernetes.names import (
 )
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.waiting import Waiting, last_words, waiting
+from scaletune_trainer import wire
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,16 @@ class Pod:
     ending: Ending | None
     waiting: Waiting | None
     last_words: str
+    node: str
+    is_deleted: bool
+    is_unreachable: bool
+    """Whether its node does not answer: what runs there may go on running."""
+    disruption: str
+    """Why the cluster takes it away, in the cluster's words."""
+    overuse: str
+    """What it used too much of when the kubelet put it out, a disk for example."""
+    devices: int | None
+    """How many processes it was made for, whatever the template says today."""
 
     @property
     def has_started(self) -> bool:
@@ -131,6 +144,9 @@ def read_pod(raw: Json) -> Pod:
     }
     phase = status.get("phase", "Pending")
     annotations = metadata.get("annotations") or {}
+    disruption = conditions.get("DisruptionTarget", {})
+    is_disrupted = disruption.get("status") == "True"
+    is_deleted = "deletionTimestamp" in metadata
     all_ended = bool(states) and all("terminated" in state for state in states.values())
     return Pod(
         namespace=metadata["namespace"],
@@ -146,12 +162,47 @@ def read_pod(raw: Json) -> Pod:
         address=status.get("podIP", ""),
         directive=annotations.get(DIRECTIVE_ANNOTATION, ""),
         is_running="running" in states.get(trainer, {}),
-        is_over=phase in ("Succeeded", "Failed") or all_ended,
-        is_disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
+        # Deleted by force, it may stand here for the finalizer of its Job alone.
+        is_over=phase in ("Succeeded", "Failed")
+        or all_ended
+        or (is_deleted and metadata.get("deletionGracePeriodSeconds") == 0),
+        is_disrupted=is_disrupted,
         ending=_ending(states.get(trainer, {}).get("terminated")),
         waiting=waiting(raw),
         last_words=last_words(raw),
+        node=spec.get("nodeName") or "",
+        is_deleted=is_deleted,
+        is_unreachable=_is_unreachable(phase, conditions),
+        disruption=(_told(disruption) or "DisruptionTarget") if is_disrupted else "",
+        overuse=_overuse(status) if not is_disrupted else "",
+        devices=_devices(spec["containers"][0]),
     )
+
+
+def _is_unreachable(phase: str, conditions: dict[str, dict[str, Any]]) -> bool:
+    """The node controller takes the condition Ready from the pods of a node that does not answer,
+    and no other; the kubelet and a readiness probe would take ContainersReady with it."""
+    ready, containers = (conditions.get(kind, {}) for kind in ("Ready", "ContainersReady"))
+    is_marked = ready.get("status") == "False" and containers.get("status") == "True"
+    return phase == "Running" and is_marked and ready.get("reason") != "ReadinessGatesNotReady"
+
+
+def _overuse(status: Json) -> str:
+    is_evicted = status.get("reason") == "Evicted"
+    return str(status.get("message") or "Evicted") if is_evicted else ""
+
+
+def _told(condition: dict[str, Any]) -> str:
+    return ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
+
+
+def _devices(trainer: Json) -> int | None:
+    values = {each["name"]: each.get("value") or "" for each in trainer.get("env") or ()}
+    with suppress(ValueError, KeyError, TypeError):
+        if here := values.get("PET_NPROC_PER_NODE"):
+            return int(here)
+        return int(json.loads(values[wire.Variable.TRIAL].replace("$$", "$"))["processes"])
+    return None
 
 
 def instant(timestamp: str) -> float:
