@@ -1,5 +1,7 @@
 """Claims about what `status`, `explain`, `logs` and `ledger` are asked about."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -48,13 +50,44 @@ def test_with_a_namespace_or_as_a_plugin_it_is_the_cluster(run: Path) -> None:
             subject_of(["runs/gpt", "study/gpt"], cluster, "study")
 
 
-def test_a_cluster_that_cannot_be_reached_is_an_answer_of_one_line(tmp_path: Path) -> None:
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
+def _kubeconfig(folder: Path, port: int) -> Path:
+    path = folder / f"{port}.kubeconfig"
+    path.write_text(
         "{kind: Config, apiVersion: v1, current-context: c,"
-        " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
+        f" clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}],"
         " contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {}}]}"
     )
+    return path
+
+
+def test_a_cluster_that_knows_no_studies_is_told_how_to(tmp_path: Path) -> None:
+    """As an API server answers where nobody has installed the resource definitions."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), NothingHere) as server:
+        threading.Thread(target=server.serve_forever).start()
+        config = str(_kubeconfig(tmp_path, server.server_port))
+        done = scaletune("status", "study/gpt", environment={"KUBECONFIG": config})
+        server.shutdown()
+
+    assert done.returncode == 2
+    assert "helm install scaletune helm/scaletune" in done.stderr
+
+
+class NothingHere(BaseHTTPRequestHandler):
+    """What an API server says of resources that it does not know."""
+
+    def do_GET(self) -> None:
+        body = b"404 page not found\n"
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nobody listens."""
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_answer_of_one_line(tmp_path: Path) -> None:
+    kubeconfig = _kubeconfig(tmp_path, 1)
 
     refused = scaletune("status", "study/gpt", environment={"KUBECONFIG": str(kubeconfig)})
     absent = scaletune("status", "study/gpt", environment={"KUBECONFIG": str(tmp_path / "none")})
