@@ -75,7 +75,7 @@ class Prometheus:
         self._program = programs.find(programs.PROMETHEUS, _say_nothing)
         self._folder, self._interval = folder, interval
         folder.mkdir(parents=True, exist_ok=True)
-        self._listen = f"{listen}:{_free_port(listen)}"
+        self._listen = f"{listen}:{free_port(listen)}"
         self.url = f"http://{self._listen}"
         self.log = folder / "prometheus.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,7 +150,8 @@ class Prometheus:
             return False
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind((host, 0))
         return int(listener.getsockname()[1])

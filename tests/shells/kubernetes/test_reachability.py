@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scaletune.api.conditions import METRICS_REACHABLE, condition
 from scaletune.api.study import StudyStatus
 from scaletune.shells.kubernetes.reachability import (
-    BETTER_AFTER_SECONDS,
     GOOD,
+    HOLDS_SECONDS,
     MISPLACED,
     Steady,
     Verdict,
@@ -20,12 +20,13 @@ from scaletune.shells.kubernetes.reachability import (
 )
 from tests.shells.kubernetes import given as cluster
 
+LASTING = 10.0
 DOWN = failed("Unreachable", "nobody is there")
 
 
 def _told(noted: list[tuple[float, Verdict]]) -> list[tuple[float, str]]:
     """When what was told, for verdicts at these times."""
-    steady, told = Steady(), []
+    steady, told = Steady(LASTING), []
     for at, verdict in noted:
         if steady.note(verdict, at):
             assert steady.verdict is not None
@@ -45,13 +46,13 @@ def test_a_prometheus_that_stays_down_is_told_soon_and_its_return_later() -> Non
     assert _told(noted) == [
         (10.0, "ThroughPrometheus"),
         (110.0, "Unreachable"),
-        (260.0, "ThroughPrometheus"),
+        (220.0, "ThroughPrometheus"),
     ]
 
 
 def test_scrapes_that_come_too_seldom_are_told_once() -> None:
     """Fresh for ten seconds of every thirty."""
-    noted = [(float(at), GOOD if at % 30 < 10 else late(10)) for at in range(3600)]
+    noted = [(float(at), GOOD if at % 30 < 10 else late(LASTING)) for at in range(3600)]
 
     assert _told(noted) == [(20.0, "ScrapesMissing")]
 
@@ -68,7 +69,7 @@ def test_whatever_happens_there_is_at_most_one_word_in_ten_seconds(
     told = _told(noted)
 
     for (before, one), (after, other) in pairwise(told):
-        assert after - before >= (BETTER_AFTER_SECONDS if other == GOOD.reason else 10.0)
+        assert after - before >= HOLDS_SECONDS + (LASTING if other == GOOD.reason else 0)
         assert one != other
 
 

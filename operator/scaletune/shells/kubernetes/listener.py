@@ -32,7 +32,7 @@ RANGE_SECONDS: Final = 300.0
 FRESH_SECONDS_MAX: Final = wire.LINGER_SECONDS * 2 / 3
 # Prometheus learns of new pods every five seconds.
 DISCOVERY_SECONDS: Final = 15.0
-PAUSE_SECONDS_MAX: Final = 15.0
+PAUSE_SECONDS_MAX: Final = 5.0
 
 
 class Listener:
@@ -55,7 +55,8 @@ class Listener:
         # All of these are by this process's own clock; forgetting them costs a direct reading.
         self._scraped: dict[str, float] = {}
         self._since: dict[str, float] = {}
-        self._server, self._studies = Steady(), dict[Key, Steady]()
+        self._server = Steady(self._late_seconds)
+        self._studies: dict[Key, Steady] = {}
 
     async def run(self) -> None:
         """Ask again and again, for ever; less often while there is no answer."""
@@ -129,7 +130,9 @@ class Listener:
             own = self._verdict_on(uid, uid in misplaced, now)
             if own is not None and found.get(key, reachability.GOOD).is_good:
                 found[key] = own
-        self._studies = {key: self._studies.get(key, Steady()) for key, _ in pods.values()}
+        self._studies = {
+            key: self._studies.get(key) or Steady(self._late_seconds) for key, _ in pods.values()
+        }
         for key, steady in self._studies.items():
             # While there is no answer, nothing is known about single pods.
             is_news = server.is_good and key in found and steady.note(found[key], now)

@@ -1,9 +1,10 @@
 """Reachability: whether reports come through Prometheus, as a Study shows it. Pure.
 
 A single scrape that fails is nothing that people need to hear of, and neither is a single one that
-comes through between failures: a verdict is told once it has held for a while, longer for a good
-one than for a bad one. So a Prometheus on the edge leads to one write, not to one a minute. Nothing
-waits for a verdict: pods of which Prometheus knows nothing new are read directly at once.
+comes through between failures: a verdict is told once it has held for a while, a good one for
+longer than a single scrape can make it last. So a Prometheus on the edge leads to one write, not to
+one a minute. Nothing waits for a verdict: pods of which Prometheus knows nothing new are read
+directly at once.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from scaletune.api.conditions import METRICS_REACHABLE, Condition, with_conditio
 from scaletune.api.study import Study, StudyStatus
 from scaletune.core.summarise import timestamp
 
-WORSE_AFTER_SECONDS: Final = 10.0
-BETTER_AFTER_SECONDS: Final = 60.0
+HOLDS_SECONDS: Final = 10.0
 MESSAGE_MAX: Final = 2048
 
 
@@ -54,9 +54,13 @@ def failed(reason: str, words: str) -> Verdict:
 
 
 class Steady:
-    """The verdict that has held for long enough; None before the first has."""
+    """The verdict that has held for long enough; None before the first has.
 
-    def __init__(self) -> None:
+    `lasting` is for how many seconds a single scrape counts as good.
+    """
+
+    def __init__(self, lasting: float) -> None:
+        self._lasting = lasting
         self.verdict: Verdict | None = None
         self._next: Verdict | None = None
         self._since = 0.0
@@ -70,7 +74,7 @@ class Steady:
         if self._next is None or self._next.reason != verdict.reason:
             self._next, self._since = verdict, now
         is_better = verdict.is_good and known is not None
-        needed = BETTER_AFTER_SECONDS if is_better else WORSE_AFTER_SECONDS
+        needed = HOLDS_SECONDS + (self._lasting if is_better else 0.0)
         if now - self._since < needed:
             return False
         self.verdict, self._next = self._next, None
