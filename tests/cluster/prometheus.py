@@ -1,7 +1,7 @@
 """A real Prometheus on this machine, which discovers and scrapes the pods of a test cluster.
 
 It runs beside the operator of the tests: it asks the API server which pods there are, with the
-relabelling that docs/kubernetes.md gives to users, and it may scrape fixed addresses as well, such
+scrape job that the documentation gives to users, and it may scrape fixed addresses as well, such
 as the operator's own metrics. It keeps its port and its data when it is killed and started again,
 and ends with the context.
 
@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,44 +26,32 @@ import yaml
 from tests.cluster import programs
 from tests.cluster.connection import Connection
 from tests.cluster.faults import ClusterError
+from tests.cluster.mounts import REPOSITORY
 from tests.cluster.operators import wait_until
 
 Json = dict[str, Any]
 
-LABELS = {"namespace": "__meta_kubernetes_namespace", "pod": "__meta_kubernetes_pod_name"}
-"""The labels that every series gets of the pod it was read from."""
+EXAMPLE = REPOSITORY / "docs" / "examples" / "prometheus" / "scrape-trials.yaml"
 
 
-def trials(
-    connection: Connection, namespace: str, labels: Mapping[str, str] = LABELS, **options: Any
-) -> Json:
-    """A scrape job for the trials of one namespace; options are those of a scrape_config."""
-    return {
-        "job_name": "scaletune-trials",
-        **options,
-        "kubernetes_sd_configs": [
-            {
-                "role": "pod",
-                "kubeconfig_file": str(connection.kubeconfig),
-                "namespaces": {"names": [namespace]},
-                "selectors": [{"role": "pod", "label": "scaletune.dev/study"}],
-            }
-        ],
-        "relabel_configs": [
-            _keep("__meta_kubernetes_pod_container_port_number", "9464"),
-            _keep("__meta_kubernetes_pod_phase", "Running"),
-            *({"source_labels": [source], "target_label": name} for name, source in labels.items()),
-        ],
+def trials(connection: Connection, namespace: str, **options: Any) -> Json:
+    """The scrape job that users are given, for one namespace, every interval of the test's.
+
+    Options are further ones of a scrape_config.
+    """
+    [job] = yaml.safe_load(EXAMPLE.read_text())["scrape_configs"]
+    del job["scrape_interval"]
+    [discovery] = job["kubernetes_sd_configs"]
+    discovery |= {
+        "kubeconfig_file": str(connection.kubeconfig),
+        "namespaces": {"names": [namespace]},
     }
+    return {**job, **options}
 
 
 def address(target: str, job: str) -> Json:
     """A scrape job for one address, such as the operator's own metrics."""
     return {"job_name": job, "static_configs": [{"targets": [target]}]}
-
-
-def _keep(label: str, value: str) -> Json:
-    return {"source_labels": [label], "regex": value, "action": "keep"}
 
 
 class Prometheus:

@@ -85,7 +85,7 @@ def _telemetry(series: Iterable[Sample]) -> Telemetry:
     return Telemetry(
         incarnation=labels["incarnation"],
         step=int(_single(samples, Metric.STEP) or 0),
-        milestones=tuple(_milestones(samples)),
+        milestones=tuple(sorted(_milestones(samples), key=lambda each: each.milestone)),
         metrics={each.labels["metric"]: each.value for each in samples.get(Metric.METRIC, ())},
         sequence=int(_single(samples, Metric.SEQUENCE) or 0),
         checkpoint=_integer(_single(samples, Metric.CHECKPOINT_STEP)),
