@@ -40,12 +40,14 @@ def test_a_trainer_of_another_release_fails_at_once_and_three_end_the_study(
     cluster: Connection, namespace: str, newer: None, tmp_path: Path
 ) -> None:
     with Operator(cluster, namespace, tmp_path) as operator:
-        long = {"unit": "Step", "max": 9999}
+        spec = {
+            "training": {"unit": "Step", "max": 9999},
+            "budget": {"trials": 9},
+            "parallelism": 1,
+        }
         # One asks before it begins, and refuses; the other trains, and is not understood.
         for name, environment in (("careful", CAREFUL), ("careless", studies.PLAIN)):
-            cluster.apply(
-                studies.study(namespace, name, COUNTING, environment, training=long, parallelism=1)
-            )
+            cluster.apply(studies.study(namespace, name, COUNTING, environment, **spec))
         for name in ("careful", "careless"):
             study, trials = studies.wait_for_end(cluster, namespace, name, 240)
             finished = condition(study.status.conditions, FINISHED)
