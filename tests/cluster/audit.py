@@ -28,6 +28,7 @@ POLICY: Final = {
     ],
 }
 _LOG: Final = "audit.log"
+_BLOCKS: Final = "cannot set blockOwnerDeletion"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,13 @@ class Request:
     namespace: str
     name: str
     code: int
+    is_refused: bool
+    """Whether the one who asked has not the right to."""
     is_dry_run: bool
     credential: str
     """Of whom it was, as the server calls the token."""
+    by: str
+    """The namespace of the service account that asked."""
     at: str
     """When it came, as RFC 3339 with microseconds: later ones compare greater."""
 
@@ -61,23 +66,28 @@ def flags(folder: Path) -> dict[str, object]:
 
 
 def requests(connection: Connection, namespace: str, account: str) -> Iterator[Request]:
-    """All requests of a service account so far, the oldest first.
+    """All requests of a service account so far, the oldest first."""
+    return (each for each in of_all(connection, account) if each.by == namespace)
+
+
+def of_all(connection: Connection, account: str) -> Iterator[Request]:
+    """All requests so far of the service accounts of this name, in whatever namespace.
 
     Raises FileNotFoundError for a cluster that the tests did not start.
     """
     log = connection.kubeconfig.parent.parent / _LOG
-    user = f"system:serviceaccount:{namespace}:{account}"
     with log.open() as lines:
         for line in lines:
-            if user in line and line.endswith("\n"):
+            if f':{account}"' in line and line.endswith("\n"):
                 event = json.loads(line)
-                if event["user"]["username"] == user:
+                if event["user"]["username"].endswith(f":{account}"):
                     yield _request(event)
 
 
 def _request(event: dict[str, Any]) -> Request:
-    what = event.get("objectRef") or {}
+    what, answer = event.get("objectRef") or {}, event.get("responseStatus") or {}
     extra = event["user"].get("extra") or {}
+    decision = (event.get("annotations") or {}).get("authorization.k8s.io/decision")
     parts = [what.get("resource", ""), what.get("subresource", "")]
     return Request(
         verb=event["verb"],
@@ -85,8 +95,11 @@ def _request(event: dict[str, Any]) -> Request:
         resource="/".join(part for part in parts if part),
         namespace=what.get("namespace", ""),
         name=what.get("name", ""),
-        code=(event.get("responseStatus") or {}).get("code", 0),
+        code=answer.get("code", 0),
+        # That owner references need a right is found out later than the others.
+        is_refused=decision == "forbid" or _BLOCKS in answer.get("message", ""),
         is_dry_run="dryRun" in parse_qs(urlsplit(event["requestURI"]).query),
         credential=extra.get("authentication.kubernetes.io/credential-id", [""])[0],
+        by=event["user"]["username"].split(":")[-2],
         at=event["requestReceivedTimestamp"],
     )

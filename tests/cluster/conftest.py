@@ -6,6 +6,7 @@
 - `namespace`: a new namespace under the restricted level of pod security, deleted afterwards.
 - `crds`: our resource definitions are applied and served.
 - `checkpoints`: a folder that pods may write to and the test may look into.
+- `operator_image`: the operator's image is built and on every node.
 - `prometheus`: a real one, which scrapes the trials of the namespace every second.
 
 - `own_clusters`: not a cluster, but leave to start some, for tests of the cluster itself.
@@ -24,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import mounts, resources, signals
+from tests.cluster import mounts, operators_image, resources, signals
 from tests.cluster.connection import Connection
 from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
@@ -34,6 +35,7 @@ from tests.cluster.standing import VARIABLE, Standing
 FIXTURES = {"cluster", "control_plane", "own_clusters", "two_nodes"}
 _STANDING = pytest.StashKey[Standing]()
 _IS_FAILED = pytest.StashKey[bool]()
+_IS_PARTIAL = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,10 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("cluster")
+    # What all the others did is judged at the end.
+    items.sort(key=lambda item: item.path.name == "test_rights.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.config.stash[_IS_PARTIAL] = True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -124,14 +135,40 @@ def own_clusters(standing: Standing) -> None:
 
 
 @pytest.fixture(scope="session")
+def is_whole_run(request: pytest.FixtureRequest) -> bool:
+    """Whether every test of this folder was asked for."""
+    asked_for = {item.path for item in request.session.items}
+    is_partial = request.config.stash.get(_IS_PARTIAL, False)
+    return not is_partial and set(Path(__file__).parent.glob("test_*.py")) <= asked_for
+
+
+@pytest.fixture(scope="session")
 def crds(control_plane: Connection) -> list[str]:
     """The names of our resource definitions, applied and served."""
     return resources.apply(control_plane)
 
 
+@pytest.fixture(scope="session")
+def operator_image(
+    standing: Standing,
+    own_clusters: None,
+    cluster: Connection,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The image of the sources as they are, as an archive."""
+    archive = tmp_path_factory.mktemp("image") / "operator.tar"
+    operators_image.build(archive, standing.progress)
+    for node in standing.own().nodes:
+        node.load(archive)
+    return archive
+
+
 @pytest.fixture
-def namespace(control_plane: Connection) -> Iterator[str]:
+def namespace(
+    control_plane: Connection, standing: Standing, request: pytest.FixtureRequest
+) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
+    standing.tests[name] = request.node.name
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     control_plane.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}

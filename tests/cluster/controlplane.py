@@ -112,7 +112,10 @@ class ControlPlane:
             "service-account-signing-key-file": tokens,
             "service-cluster-ip-range": addresses.services,
             "authorization-mode": "Node,RBAC",
-            "enable-admission-plugins": "NodeRestriction,PodSecurity",
+            # The last one is OpenShift's habit: who makes owner references needs rights for it.
+            "enable-admission-plugins": ",".join(
+                ("NodeRestriction", "PodSecurity", "OwnerReferencesPermissionEnforcement")
+            ),
             "kubelet-client-certificate": pki / "admin.crt",
             "kubelet-client-key": pki / "admin.key",
             # Node names mean nothing to the resolver here; without this, no `kubectl logs`.

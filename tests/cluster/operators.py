@@ -23,6 +23,7 @@ from typing import Any, Self
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cluster import accounts
 from tests.cluster.connection import Connection
 from tests.helm import chart
 
@@ -40,13 +41,14 @@ class Operator:
         self, connection: Connection, namespace: str, folder: Path, **settings: str
     ) -> None:
         self._connection, self._namespace, self.settings = connection, namespace, settings
-        self._kubeconfig = folder / "operator.kubeconfig"
+        self._folder, self._kubeconfig = folder, folder / f"{ACCOUNT}.kubeconfig"
         self.log = folder / "operator.log"
         folder.mkdir(exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        _grant(self._connection, self._namespace, self._kubeconfig)
+        grant(self._connection, self._namespace)
+        accounts.connection_of(self._connection, self._namespace, ACCOUNT, self._folder)
         self.start()
         return self
 
@@ -146,20 +148,19 @@ class Operator:
         return [line["message"] for line in self.lines() if line["level"] not in ("info", "debug")]
 
 
-def _grant(connection: Connection, namespace: str, kubeconfig: Path) -> None:
-    """Make the service account, and a kubeconfig that is it."""
+def grant(connection: Connection, namespace: str, left_out: str = "") -> None:
+    """Make the chart's service account and its roles; without those on one resource."""
     values = {
         "watch": {"namespaces": [namespace]},
         "crds": {"install": False},
         "rbac": {"aggregate": False},
     }
     manifests = chart.rendered(values, namespace=namespace)
+    for role in chart.of_kind(manifests, "Role", "ClusterRole"):
+        for rule in role["rules"]:
+            rule["resources"] = [each for each in rule["resources"] if each != left_out]
+        role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
     connection.apply(*chart.of_kind(manifests, *RIGHTS))
-    token = connection.kubectl("create", "token", ACCOUNT, "-n", namespace, "--duration=1h")
-    config = yaml.safe_load(connection.kubeconfig.read_text())
-    config["users"] = [{"name": "test", "user": {"token": token}}]
-    kubeconfig.write_text(yaml.safe_dump(config))
-    kubeconfig.chmod(0o600)
 
 
 def wait_until(what: str, holds: Callable[[], object], seconds_max: float) -> None:

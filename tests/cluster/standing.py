@@ -24,11 +24,15 @@ class Standing:
     """Starts at most one cluster, remembers what was missing, and ends what it started."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._leftovers = contextlib.ExitStack()
         self._given = os.environ.get(VARIABLE)
         self._cluster: Cluster | None = None
         self.missing: Missing | None = None
+        self.tests: dict[str, str] = {}
+        """Which test a namespace was made for."""
+        self.deprived: dict[str, str] = {}
+        """Since when the operator in a namespace may be without rights, as RFC 3339."""
 
     @cached_property
     def _folder(self) -> Path:
@@ -44,12 +48,12 @@ class Standing:
         try:
             if self._given:
                 self._kubectl()
-                programs.find(programs.HELM, self._progress)
+                programs.find(programs.HELM, self.progress)
                 return
             prerequisites.demand()
             for program in programs.ALL:
-                programs.find(program, self._progress)
-            images.archive(self._progress)
+                programs.find(program, self.progress)
+            images.archive(self.progress)
         except Missing as missing:
             self.missing = missing
 
@@ -71,7 +75,7 @@ class Standing:
     def own(self) -> Cluster:
         """Our own cluster, for tests that break it."""
         if self._cluster is None:
-            self._cluster = Cluster(self._progress)
+            self._cluster = Cluster(self.progress)
             self._cluster.start()
         return self._cluster
 
@@ -92,5 +96,5 @@ class Standing:
             return Path(installed)
         link = self._folder / "kubectl"
         if not link.exists():
-            link.symlink_to(programs.find(programs.KUBECLUSTER, self._progress).resolve())
+            link.symlink_to(programs.find(programs.KUBECLUSTER, self.progress).resolve())
         return link

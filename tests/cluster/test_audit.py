@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cluster import audit
+from tests.cluster import accounts, audit
 from tests.cluster.connection import Connection, Refused
 from tests.cluster.operators import wait_until
 
@@ -21,7 +20,7 @@ def test_the_server_writes_down_what_a_service_account_asks_and_what_it_is_refus
     control_plane.kubectl(
         "create", "rolebinding", "asking", "-n", namespace, "--role=asking", *account
     )
-    asking = _as_its_default_account(control_plane, namespace, tmp_path)
+    asking = accounts.connection_of(control_plane, namespace, "default", tmp_path)
     create = ("create", "configmap", "words", "-n", namespace, "--validate=false")
 
     wait_until("it may ask", lambda: _is_done(asking, *create, "--dry-run=server"), 30)
@@ -37,15 +36,6 @@ def test_the_server_writes_down_what_a_service_account_asks_and_what_it_is_refus
         (*made, True),
         ("list", "secrets", 403, False),
     ]
-
-
-def _as_its_default_account(cluster: Connection, namespace: str, folder: Path) -> Connection:
-    token = cluster.kubectl("create", "token", "default", "-n", namespace)
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"] = [{"name": "test", "user": {"token": token}}]
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(config))
-    return Connection(kubeconfig, cluster.program, folder / "cache")
 
 
 def _is_done(asking: Connection, *words: str) -> bool:

@@ -1,6 +1,7 @@
-"""The chart as the real helm renders it."""
+"""The chart as the real helm renders it, and ways to render it."""
 
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,37 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "scaletune"
 
+VALUES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "one replica for one namespace": {"replicas": 1, "watch": {"namespaces": ["team"]}},
+    "everything on": {
+        "watch": {"namespaces": ["scaletune", "team"]},
+        "networkPolicy": {"enabled": True},
+        "prometheus": {"url": "http://prometheus:9090", "tokenSecret": {"name": "token"}},
+        "metrics": {
+            "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "trials": {"podMonitor": {"enabled": True}},
+        },
+        "dashboards": {"enabled": True, "namespace": "monitoring"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podLabels": {"team": "ml"},
+        "podAnnotations": {"a": "b"},
+        "serviceAccount": {"name": "own", "annotations": {"a": "b"}},
+    },
+    "everything off": {
+        "replicas": 1,
+        "crds": {"install": False},
+        "rbac": {"create": False},
+        "podDisruptionBudget": {"enabled": False},
+        "metrics": {"annotations": False},
+    },
+}
+"""What users may choose, in a few ways that differ as much as possible."""
+
 
 class HelmError(RuntimeError):
     """helm ended with an error; the message is what it said."""
@@ -22,20 +54,19 @@ class HelmError(RuntimeError):
 def helm(
     *words: str, values: Mapping[str, Any] | None = None, kubeconfig: Path | None = None
 ) -> str:
-    """What helm printed. Its own files of the user's are left alone."""
+    """What helm printed. Of its user's files and settings it sees none."""
     program = programs.find(programs.HELM, lambda line: None)
     given = yaml.safe_dump(dict(values)) if values else None
-    environment = {"HELM_NO_PLUGINS": "1"}
-    if kubeconfig is not None:
-        environment["KUBECONFIG"] = str(kubeconfig)
-    done = subprocess.run(
-        [program, *words, *(["--values", "-"] if given else [])],
-        input=given,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    with tempfile.TemporaryDirectory() as home:
+        environment = {"HOME": home, "KUBECONFIG": str(kubeconfig or "")}
+        done = subprocess.run(
+            [program, *words, *(["--values", "-"] if given else [])],
+            input=given,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     if done.returncode != 0:
         raise HelmError(done.stderr.strip() or done.stdout.strip())
     return done.stdout

@@ -1,8 +1,10 @@
 """The chart, rendered by the real helm under the values that users choose."""
 
+import inspect
 import json
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -10,31 +12,10 @@ import pytest
 import yaml
 
 from scaletune.api import schema
-from tests.helm.chart import CHART, ROOT, HelmError, Json, helm, of_kind, rendered
+from scaletune.shells.kubernetes import settings
+from scaletune.shells.kubernetes.settings import Settings
+from tests.helm.chart import CHART, ROOT, VALUES, HelmError, Json, helm, of_kind, rendered
 
-VALUES: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "one replica for one namespace": {"replicas": 1, "watch": {"namespaces": ["team"]}},
-    "everything on": {
-        "watch": {"namespaces": ["scaletune", "team"]},
-        "networkPolicy": {"enabled": True},
-        "dashboards": {"enabled": True, "namespace": "monitoring"},
-        "imagePullSecrets": [{"name": "registry"}],
-        "priorityClassName": "system-cluster-critical",
-        "nodeSelector": {"pool": "system"},
-        "tolerations": [{"operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
-        "podLabels": {"team": "ml"},
-        "podAnnotations": {"a": "b"},
-        "serviceAccount": {"name": "own", "annotations": {"a": "b"}},
-    },
-    "everything off": {
-        "replicas": 1,
-        "crds": {"install": False},
-        "rbac": {"create": False},
-        "podDisruptionBudget": {"enabled": False},
-    },
-}
 EACH_VALUES = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
 
@@ -145,6 +126,36 @@ def test_two_releases_share_no_object() -> None:
     first, beside, elsewhere = names("a", "one"), names("b", "one"), names("a", "two")
     assert not first & beside
     assert not first & elsewhere
+
+
+@EACH_VALUES
+def test_the_operator_understands_what_the_chart_tells_it(values: Mapping[str, Any]) -> None:
+    [deployment] = of_kind(rendered(values), "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in container["env"]}
+
+    read = Settings.of(told)
+
+    assert read.namespaces == tuple(values.get("watch", {}).get("namespaces", ()))
+    assert read.lease_name == "scaletune"
+    assert [port["containerPort"] for port in container["ports"]] == [read.port]
+    assert [name for name in told if name not in inspect.getsource(settings)] == []
+    if not values:
+        assert read == Settings(), "both have the same defaults"
+
+
+def test_the_token_for_prometheus_is_a_file_that_the_operator_reads() -> None:
+    values = {"prometheus": {"url": "http://prometheus:9090", "tokenSecret": {"name": "token"}}}
+    [deployment] = of_kind(rendered(values), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    [container], [volume] = pod["containers"], pod["volumes"]
+    read = Settings.of({each["name"]: each["value"] for each in container["env"]})
+
+    assert read.prometheus is not None
+    assert container["volumeMounts"][0]["name"] == volume["name"]
+    folder = container["volumeMounts"][0]["mountPath"]
+    assert read.prometheus.token_file == Path(folder, volume["secret"]["items"][0]["path"])
+    assert volume["secret"]["secretName"] == "token"
 
 
 def test_a_budget_for_disruptions_never_blocks_the_only_replica() -> None:
