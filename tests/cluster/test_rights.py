@@ -56,7 +56,9 @@ def _uses(requests: Iterable[Request], tests: Mapping[str, str]) -> dict[Right, 
 
 
 def test_no_operator_was_refused_anything(control_plane: Connection, standing: Standing) -> None:
-    requests = audit.of_all(control_plane, operators.ACCOUNT)
+    requests = list(audit.of_all(control_plane, operators.ACCOUNT))
+    for right, tests in sorted(_uses(requests, standing.tests).items()):
+        sys.stdout.write(f"{' '.join(right)}: {', '.join(sorted(tests))}\n")
     refused = [each for each in requests if each.is_refused]
 
     assert [each for each in refused if each.at < standing.deprived.get(each.by, "now")] == []
@@ -66,8 +68,6 @@ def test_no_right_is_granted_that_is_never_used(
     control_plane: Connection, standing: Standing, is_whole_run: bool
 ) -> None:
     uses = _uses(audit.of_all(control_plane, operators.ACCOUNT), standing.tests)
-    for right, tests in sorted(uses.items()):
-        sys.stdout.write(f"{' '.join(right)}: {', '.join(sorted(tests))}\n")
     if not is_whole_run:
         pytest.skip("only a run of all tests in tests/cluster can tell")
 
