@@ -1,0 +1,165 @@
+"""What an operator costs that has nothing to do: memory, processor, requests.
+
+    python -m tests.bench.operator_idle [--seconds 60] [--trials 10000]
+
+It starts a control plane of its own, and for each case a fresh operator, as one process of this
+machine under a Lease; no pod runs. All studies are finished but for the case in which some trials
+wait for a node for ever. Printed is what was measured, nothing is judged.
+"""
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from tests.cluster import audit, resources, signals, studies
+from tests.cluster.cluster import Cluster
+from tests.cluster.connection import Connection
+from tests.cluster.operators import ACCOUNT, Operator, wait_until
+
+Json = dict[str, Any]
+READY_SECONDS_MAX = 300
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many finished studies, each with so many trials that wait paused or have ended."""
+
+    name: str
+    studies: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one case."""
+
+    ready_seconds: float
+    ready_cpu_seconds: float
+    memory_mib: float
+    cpu_percent: float
+    requests: int
+    writes: int
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="How long each case is watched.")] = 60.0,
+    trials: Annotated[int, typer.Option(help="How many Trials the last case has.")] = 10_000,
+) -> None:
+    """Measure what an idle operator costs, on a control plane of its own."""
+    cases = [
+        Case("no study", 0, 0),
+        Case("1 study, 20 trials", 1, 20),
+        Case("50 studies, 1,000 trials", 50, 20),
+        Case(f"50 studies, {trials:,} trials", 50, trials // 50),
+        Case(f"1 study, {trials:,} trials", 1, trials),
+    ]
+    table = Table("case", "ready s", "of CPU", "RSS MiB", "CPU %", "requests/min", "writes/min")
+    with Cluster(lambda line: print(line, file=sys.stderr)) as cluster:  # noqa: T201
+        cluster.start()
+        resources.apply(cluster.connection)
+        for number, case in enumerate(cases):
+            found = _measured(cluster.connection, f"bench-{number}", case, seconds)
+            per_minute = 60 / seconds
+            table.add_row(
+                case.name,
+                f"{found.ready_seconds:.1f}",
+                f"{found.ready_cpu_seconds:.1f}",
+                f"{found.memory_mib:.0f}",
+                f"{found.cpu_percent:.2f}",
+                f"{found.requests * per_minute:.0f}",
+                f"{found.writes * per_minute:.0f}",
+            )
+    Console().print(table)
+
+
+def _measured(cluster: Connection, namespace: str, case: Case, seconds: float) -> Figures:
+    cluster.kubectl("create", "namespace", namespace)
+    for number in range(case.studies):
+        _make(cluster, namespace, f"s{number}", case.trials)
+    with _running(cluster, namespace) as operator:
+        begin = time.monotonic()
+        wait_until(case.name, lambda: _is_ready(cluster, namespace, operator), READY_SECONDS_MAX)
+        ready, process = time.monotonic() - begin, psutil.Process(operator.pid)
+        ready_cpu = sum(process.cpu_times()[:2])
+        time.sleep(min(20.0, seconds))  # what was begun at the start is over
+        since, before = audit.now(), sum(process.cpu_times()[:2])
+        time.sleep(seconds)
+        spent = sum(process.cpu_times()[:2]) - before
+        memory = process.memory_info().rss / 2**20
+        asked = [
+            each for each in audit.requests(cluster, namespace, ACCOUNT) if each.at > since
+        ]
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    writes = sum(each.is_write for each in asked)
+    return Figures(ready, ready_cpu, memory, 100 * spent / seconds, len(asked), writes)
+
+
+@contextlib.contextmanager
+def _running(cluster: Connection, namespace: str) -> Iterator[Operator]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Operator(cluster, namespace, Path(folder), SCALETUNE_ELECTION="1") as operator,
+    ):
+        yield operator
+
+
+def _is_ready(cluster: Connection, namespace: str, operator: Operator) -> bool:
+    if operator.page("readyz")[0] != 200 or operator.metric("scaletune_operator_leader") != 1:
+        return False
+    made = cluster.get("studies", "-n", namespace)["items"]
+    return all((each.get("status") or {}).get("conditions") for each in made)
+
+
+def _make(cluster: Connection, namespace: str, name: str, trials: int) -> None:
+    """A Study all of whose trials have ended, but for its best rung: nothing is left to do."""
+    spec = {"budget": {"trials": trials}, "policy": {"asha": {"eta": 3, "min": 1}}}
+    raw = studies.study(namespace, name, state="Paused", parallelism=1, **spec)
+    cluster.apply(raw)
+    uid = cluster.get("study", name, "-n", namespace)["metadata"]["uid"]
+    made = [_trial(namespace, name, uid, index) for index in range(trials)]
+    for part in range(0, trials, 500):
+        several = yaml.dump_all(made[part : part + 500], Dumper=yaml.CSafeDumper)
+        cluster.kubectl("create", "-f", "-", "--validate=false", stdin=several, seconds_max=600)
+
+
+def _trial(namespace: str, study: str, uid: str, index: int) -> Json:
+    owner = {
+        "apiVersion": "scaletune.dev/v1alpha1",
+        "kind": "Study",
+        "name": study,
+        "uid": uid,
+        "controller": True,
+    }
+    return {
+        "apiVersion": "scaletune.dev/v1alpha1",
+        "kind": "Trial",
+        "metadata": {
+            "name": f"{study}-{index:04d}",
+            "namespace": namespace,
+            "labels": {"scaletune.dev/study": study},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "study": study,
+            "index": index,
+            "until": 1,
+            "state": "Paused",
+            "parameters": [{"name": "x", "float": (index * 7919 % 10007) / 10007}],
+        },
+    }
+
+
+if __name__ == "__main__":
+    signals.end_as_if_interrupted()
+    typer.run(main)
