@@ -105,6 +105,11 @@ class Operator:
         assert self._process is not None
         return self._process.wait(timeout=seconds_max)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -126,8 +126,10 @@ class Reflector(Generic[T]):
         store: Store[T],
         changed: Callable[[Key], None],
         metrics: Metrics | None = None,
+        listed: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._source, self._store, self._changed = client, source, store, changed
+        self._listed = listed
         self._restarts = (metrics or Metrics()).watch_restarts
         self._version: str | None = None  # that the next watch goes on from; None: list first
         self.synced = asyncio.Event()
@@ -190,6 +192,7 @@ class Reflector(Generic[T]):
             self._changed(key)
         self._version, self.problem = version, None
         self.synced.set()
+        self._listed()
 
     def _fail(self, error: Exception) -> None:
         """After a broken connection the watch goes on; what the server refuses is listed anew."""

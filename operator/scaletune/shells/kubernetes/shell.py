@@ -53,7 +53,8 @@ class Shell:
             self._mirror(Source(POD, place, STUDY_LABEL), stores.pods)
 
     def _mirror(self, source: Source, store: Any) -> None:
-        reflector = Reflector(self._client, source, store, self._trigger, self.metrics)
+        doubt = self._studies.doubt
+        reflector = Reflector(self._client, source, store, self._trigger, self.metrics, doubt)
         self._reflectors.append(reflector)
 
     async def run(self) -> None:

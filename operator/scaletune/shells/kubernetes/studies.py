@@ -11,9 +11,10 @@ import logging
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
@@ -27,12 +28,14 @@ log = logging.getLogger(__name__)
 
 Event = Callable[[str | None, Json], None]
 
+LONG_SECONDS: Final = 300.0
+
 
 class StudyWatch:
     """Keeps the store of Studies like the API server, and says which have changed.
 
-    They are listed first, by our own client: so what is refused is said in its words, and what was
-    deleted while nobody watched is gone here too.
+    kopf does not tell what was deleted while its watch was broken. So all are also listed by our
+    own client: at first, and whenever there is a doubt.
     """
 
     def __init__(
@@ -44,46 +47,75 @@ class StudyWatch:
     ) -> None:
         self._client, self._namespaces = client, namespaces
         self._store, self._changed = store, changed
-        self.problem: str | None = "studies are not listed yet"
+        self._doubt, self._listed = asyncio.Event(), asyncio.Event()
+        self._unlisted: str | None = "studies are not listed yet"
+        self._unwatched: str | None = None
+
+    @property
+    def problem(self) -> str | None:
         """Why Studies are out of sight, in words; None while they are watched."""
+        return self._unlisted or self._unwatched
+
+    def doubt(self) -> None:
+        """Other watches have missed something: this one may have, too."""
+        self._doubt.set()
 
     async def run(self) -> None:
-        """Watch for ever; end the thread when cancelled."""
+        """List and watch for ever; end kopf when cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._list_again_and_again())
+            tasks.create_task(self._watch_again_and_again())
+
+    async def _list_again_and_again(self) -> None:
         failures = 0
         while True:
-            error = await self._list() or await self._watch()
-            failures += 1
-            self._say(f"studies are out of sight: {words(error)}")
-            await asyncio.sleep(max(backoff(failures), getattr(error, "retry_after", 0.0)))
+            pause = None
+            try:
+                await self._list()
+                failures, self._unlisted = 0, None
+            except Exception as error:
+                failures += 1
+                pause = max(backoff(failures), getattr(error, "retry_after", 0.0))
+                self._unlisted = _said(self._unlisted, error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), pause)
+            self._doubt.clear()
 
-    async def _list(self) -> Exception | None:
-        try:
-            for namespace in self._namespaces or [""]:
-                items, version = await self._client.list(STUDY, namespace)
-                for key in self._store.replace(items, int(version), namespace):
-                    self._changed(key)
-        except Exception as error:
-            return error
-        self.problem = None
-        return None
+    async def _list(self) -> None:
+        for namespace in self._namespaces or [""]:
+            items, version = await self._client.list(STUDY, namespace)
+            for key in self._store.replace(items, int(version), namespace):
+                self._changed(key)
+        self._listed.set()
 
-    async def _watch(self) -> BaseException:
-        watching = _Thread(self._namespaces, self._take)
-        watching.start()
-        try:
-            return await watching.ended or RuntimeError("the watch has ended")
-        finally:
-            watching.stop()
+    async def _watch_again_and_again(self) -> None:
+        failures = 0
+        await self._listed.wait()  # else there would be nothing for kopf to watch
+        while True:
+            begin = time.monotonic()
+            watching = _Thread(self._namespaces, self._take)
+            watching.start()
+            try:
+                self._unwatched = None
+                error = await watching.ended or RuntimeError("the watch has ended")
+            finally:
+                watching.stop()
+            failures = 1 if time.monotonic() - begin > LONG_SECONDS else failures + 1
+            self._unwatched = _said(self._unwatched, error)
+            await asyncio.sleep(backoff(failures))
+            self.doubt()
 
     def _take(self, event: str | None, raw: Json) -> None:
         key = self._store.remove(raw) if event == "DELETED" else self._store.put(raw)
         if key is not None:
             self._changed(key)
 
-    def _say(self, problem: str) -> None:
-        level = logging.DEBUG if problem == self.problem else logging.WARNING
-        self.problem = problem
-        log.log(level, "%s", problem)
+
+def _said(before: str | None, error: BaseException) -> str:
+    """What is wrong, in words, which are told once."""
+    problem = f"studies are out of sight: {words(error)}"
+    log.log(logging.DEBUG if problem == before else logging.WARNING, "%s", problem)
+    return problem
 
 
 class _Thread(threading.Thread):
