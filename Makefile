@@ -50,6 +50,9 @@ dashboards: .venv/test  ## Generate the chart's Grafana dashboards.
 operator-image:  ## Build the operator's image, as IMAGE.
 	$(BUILD) --file operator/Dockerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
+bench-operator: .venv/test  ## Measure what an idle operator costs, with up to 10,000 Trials present.
+	$(BIN)/python -m tests.bench.operator_idle $(BENCH)
+
 diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from its table.
 	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
 
@@ -80,5 +83,7 @@ clean:  ## Remove the environment and everything that was generated.
 	@echo "Installing Scaletune, PyTorch and the test tools into .venv: several GB, a few minutes, once"
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
+
+BENCH ?=
 
 .PHONY: help demo test check lint format types crds dashboards operator-image diagram cluster-tools cluster-up cluster-down clean

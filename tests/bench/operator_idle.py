@@ -3,16 +3,17 @@
     python -m tests.bench.operator_idle [--seconds 60] [--trials 10000]
 
 It starts a control plane of its own, and for each case a fresh operator, as one process of this
-machine under a Lease; no pod runs. All studies are finished but for the case in which some trials
-wait for a node for ever. Printed is what was measured, nothing is judged.
+machine under a Lease; no pod runs, and all studies are paused. It prints what was measured and
+judges nothing.
 """
 
 import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ READY_SECONDS_MAX = 300
 
 @dataclass(frozen=True)
 class Case:
-    """So many finished studies, each with so many trials that wait paused or have ended."""
+    """So many paused studies, each with so many trials."""
 
     name: str
     studies: int
@@ -80,7 +81,7 @@ def main(
                 f"{found.requests * per_minute:.0f}",
                 f"{found.writes * per_minute:.0f}",
             )
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 def _measured(cluster: Connection, namespace: str, case: Case, seconds: float) -> Figures:
@@ -93,13 +94,11 @@ def _measured(cluster: Connection, namespace: str, case: Case, seconds: float) -
         ready, process = time.monotonic() - begin, psutil.Process(operator.pid)
         ready_cpu = sum(process.cpu_times()[:2])
         time.sleep(min(20.0, seconds))  # what was begun at the start is over
-        since, before = audit.now(), sum(process.cpu_times()[:2])
+        since, before = _now(), sum(process.cpu_times()[:2])
         time.sleep(seconds)
         spent = sum(process.cpu_times()[:2]) - before
         memory = process.memory_info().rss / 2**20
-        asked = [
-            each for each in audit.requests(cluster, namespace, ACCOUNT) if each.at > since
-        ]
+        asked = [each for each in audit.requests(cluster, namespace, ACCOUNT) if each.at > since]
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
     writes = sum(each.is_write for each in asked)
     return Figures(ready, ready_cpu, memory, 100 * spent / seconds, len(asked), writes)
@@ -122,15 +121,18 @@ def _is_ready(cluster: Connection, namespace: str, operator: Operator) -> bool:
 
 
 def _make(cluster: Connection, namespace: str, name: str, trials: int) -> None:
-    """A Study all of whose trials have ended, but for its best rung: nothing is left to do."""
-    spec = {"budget": {"trials": trials}, "policy": {"asha": {"eta": 3, "min": 1}}}
-    raw = studies.study(namespace, name, state="Paused", parallelism=1, **spec)
-    cluster.apply(raw)
+    """A paused Study with trials that wait: nothing is to be done until somebody says so."""
+    policy, budget = {"asha": {"eta": 3, "min": 1, "mode": "Stop"}}, {"trials": trials}
+    cluster.apply(studies.study(namespace, name, state="Paused", policy=policy, budget=budget))
     uid = cluster.get("study", name, "-n", namespace)["metadata"]["uid"]
     made = [_trial(namespace, name, uid, index) for index in range(trials)]
     for part in range(0, trials, 500):
         several = yaml.dump_all(made[part : part + 500], Dumper=yaml.CSafeDumper)
         cluster.kubectl("create", "-f", "-", "--validate=false", stdin=several, seconds_max=600)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _trial(namespace: str, study: str, uid: str, index: int) -> Json:
@@ -162,4 +164,6 @@ def _trial(namespace: str, study: str, uid: str, index: int) -> Json:
 
 if __name__ == "__main__":
     signals.end_as_if_interrupted()
-    typer.run(main)
+    command = typer.Typer(pretty_exceptions_enable=False)
+    command.command()(main)
+    command()
