@@ -31,7 +31,7 @@ class Watcher:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._seen: set[Seen] | None = set() if fresh else None
         self._drawn, self._said = 0.0, time.monotonic()
-        self._asked, self._writes = 0, -1
+        self._asked, self._writes, self._edit = 0, -1, ""
 
     def __enter__(self) -> "Watcher":
         if self._console.is_terminal:
@@ -52,6 +52,9 @@ class Watcher:
             self._writes = view.shell.writes
             self._tell(_events(view.shell))
         self._answer(view)
+        if view.edit != self._edit:
+            self._edit = view.edit
+            self._say(view.edit)
         now = time.monotonic()
         if self._live.is_started and now - self._drawn >= REFRESH_SECONDS:
             self._drawn = now

@@ -1,6 +1,7 @@
 """`scaletune run`: run a Study on this machine, and say what came of it."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from scaletune.cli.live import Watcher
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_study
 from scaletune.shells.local import machine
+from scaletune.shells.local.edits import ChangedError, Edits
 from scaletune.shells.local.folder import Folder, FolderError
 from scaletune.shells.local.lock import locked
-from scaletune.shells.local.run import ChangedError, StuckError, View, Wish, run
+from scaletune.shells.local.run import StuckError, View, Wish, run
 
 INTERRUPTED = 130
 
@@ -25,6 +27,7 @@ def run_study(
     path: str, directory: str | None, settings: Sequence[str], *, fresh: bool = False
 ) -> int:
     """Run it; the exit code."""
+    edits = Edits(Path(path), partial(_read_again, path, settings))
     study = read_study(path, settings)
     folder = Folder(Path(directory or Path("runs", study.metadata.name)).resolve())
     console = words.screen()
@@ -34,7 +37,7 @@ def run_study(
     console.print(_introduction(study, folder, fresh=fresh), soft_wrap=True)
     try:
         with Watcher(console, fresh=fresh) as watcher:
-            view = run(Wish(study, Path(path).parent, folder), watcher)
+            view = run(Wish(study, Path(path).parent, folder, edits), watcher)
     except ChangedError as error:
         raise Refusal(f"{path}: {error}") from None
     except (FolderError, machine.UnrunnableError) as error:
@@ -51,6 +54,13 @@ def run_study(
         )
         return 1
     return _farewell(console, view, folder)
+
+
+def _read_again(path: str, settings: Sequence[str]) -> Study:
+    try:
+        return read_study(path, settings)
+    except Refusal as refusal:
+        raise ChangedError(str(refusal)) from None
 
 
 def _put_aside(console: Console, folder: Folder) -> None:

@@ -1,7 +1,8 @@
 """A run: from a Study to its end, or to Ctrl-C; the same call goes on from what is stored.
 
 begin     the folder, the lock, what is stored there, changes of the Study taken over
-repeat    a turn of the loop about twenty times a second, until nothing more will happen
+repeat    a turn of the loop about twenty times a second, until nothing more will happen; edits of
+          the Study's file are followed
 leave     on Ctrl-C or SIGTERM: trainers write checkpoints and go; a second one ends them at once
 """
 
@@ -19,6 +20,7 @@ from scaletune.api.study import Study
 from scaletune.api.validation import problems
 from scaletune.core.summarise import timestamp
 from scaletune.shells.local import machine
+from scaletune.shells.local.edits import ChangedError, Edits
 from scaletune.shells.local.folder import Folder
 from scaletune.shells.local.ledger_file import LedgerFile
 from scaletune.shells.local.lock import locked
@@ -27,10 +29,6 @@ from scaletune.shells.local.shell import Shell
 
 TURN_SECONDS = 0.05
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class ChangedError(Exception):
-    """The Study differs from the stored one where it must not."""
 
 
 class StuckError(Exception):
@@ -44,6 +42,8 @@ class Wish:
     study: Study
     study_folder: Path  # where the Study file lies
     folder: Folder
+    edits: Edits | None = None
+    """The Study's file, when it is to be read again as it changes."""
 
 
 @dataclass
@@ -63,6 +63,8 @@ class View:
 
     shell: Shell
     interrupted: int
+    edit: str = ""
+    """What came of the latest edit of the Study's file."""
 
 
 def run(wish: Wish, watch: Callable[[View], None]) -> View:
@@ -76,7 +78,7 @@ def run(wish: Wish, watch: Callable[[View], None]) -> View:
         end_leftovers(wish.folder)
         shell = _begin(wish, container)
         try:
-            return _repeat(shell, interrupts, watch)
+            return _repeat(shell, interrupts, watch, wish)
         finally:
             shell.kill()
 
@@ -136,20 +138,40 @@ def _document(study: Study) -> dict[str, Any]:
     return {"apiVersion": study.api_version, "kind": study.kind, **fields}
 
 
-def _repeat(shell: Shell, interrupts: Interrupts, watch: Callable[[View], None]) -> View:
+def _repeat(
+    shell: Shell, interrupts: Interrupts, watch: Callable[[View], None], wish: Wish
+) -> View:
     acted = 0
     while True:
+        if wish.edits is not None and not interrupts.count:
+            _take_over(shell, wish.edits, wish.study_folder)
         shell.turn(starting=not interrupts.count)
         if interrupts.count > acted:
             acted = interrupts.count
             shell.ask_to_leave() if acted == 1 else shell.kill()
-        view = View(shell, interrupts.count)
+        view = View(shell, interrupts.count, "" if wish.edits is None else wish.edits.said)
         watch(view)
         if interrupts.count and not shell.lives:
             return view
         if not interrupts.count and shell.idle and _at_end(shell):
             return view
         time.sleep(TURN_SECONDS)
+
+
+def _take_over(shell: Shell, edits: Edits, study_folder: Path) -> None:
+    """Follow an edit of the file, if there is one that can be followed."""
+    try:
+        wanted = edits.new()
+        if wanted is None:
+            return
+        study = adopted(shell.study, wanted)
+        container = machine.Container.of(study, study_folder)
+    except (ChangedError, machine.UnrunnableError) as error:
+        edits.said = f"{edits.path} is not followed: {error}"
+        return
+    if study != shell.study:
+        shell.adopt(study, container)
+        edits.said = f"follows {edits.path} as it is now"
 
 
 def _at_end(shell: Shell) -> bool:

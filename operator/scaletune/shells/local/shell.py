@@ -109,6 +109,12 @@ class Shell:
             self._write(sorted(self._unstored))
             self._stored = at
 
+    def adopt(self, study: Study, container: machine.Container) -> None:
+        """Follow another spec from the next turn on."""
+        self.study, self.container = study, container
+        self.folder.write_study(study)
+        self._intended, self._planned = True, 0.0
+
     def ask_to_leave(self) -> None:
         """Let every trainer write a checkpoint and go; the intents stay."""
         for life in self.lives.values():
