@@ -71,17 +71,25 @@ def test_each_try_waits_longer_than_the_one_before_and_a_new_template_not_at_all
     trial, waits = _waits(), []
     for number in range(1, 9):
         tries = [attempt(each, cause=CANNOT_START, templateHash=HASH) for each in range(number)]
-        trial = requeues.postponed(given.trial(attempts=tries), given.NOW)
+        trial = requeues.postponed(given.trial(attempts=tries), 1, given.NOW)
         waits.append(requeues.begins_at(trial, HASH) - given.NOW)
 
-    assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
+    assert waits == [15, 30, 60, 120, 240, 300, 300, 300]
     assert requeues.begins_at(trial, "another") == 0
+
+
+def test_many_trials_that_cannot_run_wait_longer_than_one() -> None:
+    tries = [attempt(each, cause=CANNOT_START) for each in range(8)]
+
+    trial = requeues.postponed(given.trial(attempts=tries), 20, given.NOW)
+
+    assert requeues.begins_at(trial, "") - given.NOW == 1000
 
 
 def test_an_attempt_that_ran_ends_the_waiting() -> None:
     tries = [attempt(1, cause=BLOCKED), attempt(2, cause="Terminated")]
 
-    assert requeues.postponed(given.trial(attempts=tries), given.NOW).status.start_after is None
+    assert requeues.postponed(given.trial(attempts=tries), 1, given.NOW).status.start_after is None
 
 
 def test_of_two_gangs_the_one_that_began_last_is_the_youngest() -> None:
@@ -98,7 +106,7 @@ def test_an_attempt_that_is_taken_back_is_over_once_its_pods_are_gone() -> None:
     [trial] = entered(given.snapshot(trials=[raw]), {}, given.NOW)
 
     assert (trial.status.attempts[-1].cause, trial.status.crashes) == (START_TIMEOUT, 2)
-    assert requeues.begins_at(trial, "") == given.NOW + 10
+    assert requeues.begins_at(trial, "") == given.NOW + 15
 
 
 def _hindered(index: int, reason: str) -> Trial:

@@ -24,7 +24,7 @@ from scaletune.shells.kubernetes.views import Pod
 
 CHARGE_SECONDS: Final = 10.0
 # What waits may wait for long and by the hundred, and pods that have a node cost all the while.
-CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 30.0
+CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 40.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def _failed(page: _Page, verdict: Verdict) -> _Page:
 def _closed(study: Study, trial: Trial, verdict: Verdict, now: float) -> Trial:
     """The trial after its attempt's end; without newer words those of its last decision stay."""
     words = verdict.reason or trial.status.reason
-    trial = requeues.postponed(attempts.ended(trial, replace(verdict, reason=words)), now)
+    trial = attempts.ended(trial, replace(verdict, reason=words))
+    trial = requeues.postponed(trial, study.spec.parallelism, now)
     return prognosis.of_ended(study, trial, verdict, now)
 
 

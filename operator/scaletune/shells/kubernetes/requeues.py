@@ -19,8 +19,12 @@ from scaletune.core.summarise import timestamp
 from scaletune.shells.kubernetes.starting import Obstacle
 from scaletune.shells.kubernetes.views import Job
 
-BACKOFF_SECONDS: Final = 10.0
+BACKOFF_SECONDS: Final = 15.0
 BACKOFF_SECONDS_MAX: Final = 300.0
+# Each try of a pod that cannot run costs five writes; all trials of a study together make no more
+# than one in ten seconds of it.
+BACKOFF_SECONDS_OF_A_PLACE: Final = 50.0
+BACKOFF_SECONDS_OF_ALL: Final = 3600.0
 
 # Why an attempt has ended that never started.
 CANNOT_START: Final = "CannotStart"  # its containers, or its pods, have failed before
@@ -66,7 +70,7 @@ def verdict(trial: Trial, cause: str, words: str = "") -> Verdict:
     return Verdict(Event.LOST, cause, reason=words, crashes=trial.status.crashes)
 
 
-def postponed(trial: Trial, now: float) -> Trial:
+def postponed(trial: Trial, parallelism: int, now: float) -> Trial:
     """The trial whose latest attempt has ended, and when the next one may begin."""
     last = trial.status.attempts[-1]
     is_unstarted = last.cause in _POSTPONES
@@ -74,7 +78,11 @@ def postponed(trial: Trial, now: float) -> Trial:
     number = _in_a_row(trial, _POSTPONES) if is_unstarted else _in_a_row(trial, _INTERRUPTS) - 1
     if number < 1:
         return trial
-    seconds = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** (number - 1))
+    most = BACKOFF_SECONDS_MAX
+    if last.cause == CANNOT_START:
+        together = BACKOFF_SECONDS_OF_A_PLACE * parallelism
+        most = max(most, min(BACKOFF_SECONDS_OF_ALL, together))
+    seconds = min(most, BACKOFF_SECONDS * 2.0 ** (number - 1))
     return _with(trial, start_after=timestamp(now + seconds))
 
 
