@@ -129,6 +129,8 @@ def _assert_the_large_are_tried_again_across_restarts(
         assert told is not None
         assert told.reason == "Unschedulable"
         assert "Insufficient nvidia.com/gpu" in told.message
+        story = cluster.kubectl("describe", "trial", trial.metadata.name, "-n", namespace)
+        assert "attempt 1: has not started within 8 s (template.startSeconds)" in story
 
 
 def _assert_no_more_are_created_than_fail_alike(cluster: Connection, namespace: str) -> None:

@@ -1,6 +1,7 @@
 """Events: what happens, as `kubectl describe` and `kubectl get events` show it.
 
-On a Trial: every decision about it, and when it is paused, stopped or resumed for another reason.
+On a Trial: every decision about it, when it is paused, stopped or resumed for another reason, and
+when an attempt is taken back that has not started.
 On a Study: every change of a condition. Each Event has a name that follows from what it tells, so
 saying it twice is a harmless conflict. They are for people alone: losing one changes nothing, and
 nothing reads them.

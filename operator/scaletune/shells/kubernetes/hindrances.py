@@ -14,9 +14,10 @@ from typing import Final
 from scaletune.api.conditions import STARTED, condition
 from scaletune.api.trial import Trial
 from scaletune.core.budget import instant
-from scaletune.shells.kubernetes import requeues, starting
+from scaletune.shells.kubernetes import events, requeues, starting
 from scaletune.shells.kubernetes.apply import Writer
 from scaletune.shells.kubernetes.client import Client, Json, RefusedError
+from scaletune.shells.kubernetes.events import Happening
 from scaletune.shells.kubernetes.requeues import BLOCKED, TEMPLATE_CHANGED
 from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
 from scaletune.shells.kubernetes.starting import PATIENCE_SECONDS, Heard, Obstacle
@@ -47,12 +48,13 @@ class Hindrances:
         waiting = [
             trial
             for trial in snapshot.trials.values()
-            if requeues.is_waiting(trial) and not trial.status.attempts[-1].withdrawal
+            if requeues.is_waiting(trial) and not _is_withdrawn(trial)
         ]
         heard = await self._ask(snapshot, waiting, now)
         changed = list(self._changed(snapshot, waiting, heard, now))
         if changed:
-            await self.writer.store_each(self.writer.store_status, changed)
+            stored = await self.writer.store_each(self.writer.store_status, changed)
+            await events.tell(self.client, map(_happening, filter(_is_withdrawn, stored)), now)
         return bool(changed)
 
     def _changed(
@@ -124,6 +126,24 @@ class Hindrances:
             " whole trials only"
         )
         return last, words
+
+
+def _is_withdrawn(trial: Trial) -> bool:
+    return bool(trial.status.attempts[-1].withdrawal)
+
+
+def _happening(trial: Trial) -> Happening:
+    """That an attempt is taken back, for people."""
+    attempt = trial.status.attempts[-1]
+    if attempt.withdrawal == TEMPLATE_CHANGED:
+        words = (
+            "the template was edited before all pods had started: they start anew by the new one"
+        )
+    else:
+        told = condition(trial.status.conditions, STARTED)
+        words = told.message if told is not None else "its pods have not started"
+    key, text = f"a{attempt.number}.withdrawn", f"attempt {attempt.number}: {words}"
+    return Happening(trial, key, attempt.withdrawal, text)
 
 
 def _half_placed(snapshot: Snapshot, trials: Iterable[Trial], now: float) -> Iterator[Trial]:
