@@ -5,6 +5,7 @@ BIN := .venv/bin
 # `make demo DEMO="--trials 6"` passes options to `scaletune run`, `make test TESTS="tests/core -k asha"` to pytest.
 DEMO ?=
 TESTS ?=
+BENCH ?=
 
 # The image of the operator; `make operator-image BUILD="docker build" BASE=...` chooses with what and upon what.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -84,6 +85,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-BENCH ?=
-
-.PHONY: help demo test check lint format types crds dashboards operator-image diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help demo test check lint format types crds dashboards operator-image bench-operator diagram cluster-tools cluster-up cluster-down clean

@@ -133,7 +133,7 @@ class Reflector(Generic[T]):
         self._restarts = (metrics or Metrics()).watch_restarts
         self._version: str | None = None  # that the next watch goes on from; None: list first
         self.synced = asyncio.Event()
-        self.problem: str | None = "not listed yet"
+        self.problem: str | None = f"{source.kind.plural} are not listed yet"
         """Why the objects are out of sight, in words; None while they are watched."""
 
     @property

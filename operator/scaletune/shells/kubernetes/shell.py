@@ -41,6 +41,7 @@ class Shell:
             self.reconciler.is_dirty,
             self._listener.shown,
             Planner(metrics),
+            metrics,
             settings.resync_seconds,
         )
         self._is_synced = False

@@ -6,7 +6,7 @@ from what is stored; whatever a turn cannot finish, the next one does.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from scaletune.api.action import Finish, LookAgain, Plan
 from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study, StudyStatus
+from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.core.ledger import Ledger
 from scaletune.core.reports import Telemetry
@@ -27,9 +28,11 @@ from scaletune.shells.kubernetes.effects import Effects
 from scaletune.shells.kubernetes.findings import Findings
 from scaletune.shells.kubernetes.hindrances import SETTLE_SECONDS, Hindrances
 from scaletune.shells.kubernetes.ledgers import Ledgers
+from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.planning import Planner
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.rehearsal import Rehearsal
+from scaletune.shells.kubernetes.reports import message_of
 from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
 from scaletune.shells.kubernetes.workload import template_hash
 
@@ -49,6 +52,7 @@ class Turn:
     shown: Callable[[Study, StudyStatus, float], StudyStatus]
     """A Study's status with how its trials are heard."""
     planner: Planner
+    metrics: Metrics
     resync_seconds: float
     _ledgers: Ledgers = field(default_factory=Ledgers)
     _acceptance: Acceptance = field(default_factory=Acceptance)
@@ -76,6 +80,7 @@ class Turn:
         if read:
             bad = mishaps.news(snapshot.trials, read)
             await self._writer.store_each(self._writer.store_status, read)
+            self.metrics.reports_read.labels("message").inc(_last_words(snapshot, read))
             self._begin(mishaps.tell(self.client, bad, now))
             snapshot = self._fresh(key)
         if await self._hindrances.note(snapshot, now):
@@ -175,3 +180,10 @@ class Turn:
         if not findings.may_start:
             looks.append(REFUSED_SECONDS)
         return min(looks)
+
+
+def _last_words(snapshot: Snapshot, read: Iterable[Trial]) -> int:
+    """How many of these trials were heard by the message of a pod that has ended."""
+    ended = [trial for trial in read if not attempts.is_open(trial)]
+    pods = [snapshot.pod(snapshot.trials[trial.index]) for trial in ended]
+    return sum(pod is not None and message_of(pod) is not None for pod in pods)
