@@ -38,7 +38,7 @@ def test_the_protocol_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_the_operator_loads_no_numerics_at_its_start() -> None:
-    loaded = loaded_by("import scaletune.shells.kubernetes.handlers")
+    loaded = loaded_by("import scaletune.shells.kubernetes.operate")
 
     assert "kopf" in loaded
     assert loaded & {"numpy", "scipy", "torch"} == set()
