@@ -125,6 +125,9 @@ def _assert_it_trained_each_step_once(checkpoints: Mount, study: Study, trial: T
     folder = checkpoints.folder / study.metadata.uid / trial.metadata.name
     state = wire.checkpoints_folder(folder / kept.incarnation) / str(kept.step) / "state.json"
     assert f'"steps": {kept.step}' in json.dumps(json.loads(state.read_text()))
+    # What was read before a newer one was stored has made room.
+    for attempt in trial.status.attempts[:-2]:
+        assert not list(wire.checkpoints_folder(folder / attempt.incarnation).iterdir())
 
 
 def test_a_study_in_mode_stop_needs_no_claim_and_ends_the_weak_where_they_are(

@@ -69,6 +69,18 @@ def test_a_checkpoint_counts_with_the_incarnation_that_wrote_it() -> None:
     assert (told.attempt, told.milestones, told.max) == (1, (1, 2, 4), 4)
 
 
+def test_a_checkpoint_is_deleted_when_a_newer_one_of_a_later_life_is_stored() -> None:
+    first = attempts.heard(began(), Telemetry("life-1", checkpoint=4))
+    second = attempts.begun(first, "life-2", "hash", "2023-11-14T22:13:20Z")
+    saved = attempts.heard(second, Telemetry("life-2", checkpoint=6))
+    third = attempts.begun(saved, "life-3", "hash", "2023-11-14T22:13:20Z")
+
+    assert attempts.directive(STUDY, first).remove == ()
+    assert attempts.directive(STUDY, second).remove == (), "it is being read"
+    assert attempts.directive(STUDY, saved).remove == (wire.Place("life-1", 4),)
+    assert attempts.directive(STUDY, third).remove == (wire.Place("life-1", 4),)
+
+
 def test_a_trainer_is_told_the_values_as_they_are_used() -> None:
     parameters = [{"name": "lr", "float": 0.1}, {"name": "batch", "int": 512}]
     spec = {

@@ -204,6 +204,10 @@ def test_the_last_two_and_the_newest_stored_checkpoint_are_kept(tmp_path: Path) 
     checkpoints.remove(Place("life", 6))
     assert (folder / "6").exists()
 
+    later = Checkpoints(tmp_path, "later", Gang(), tracked)
+    later.remove(Place("life", 5))
+    assert [path.name for path in folder.iterdir()] == ["6"], "with it go those before it"
+
 
 @pytest.mark.parametrize(("shape", "end"), [("constant", 1.0), ("linear", 0.1), ("cosine", 0.1)])
 def test_a_schedule_warms_up_and_ends_at_its_floor(shape: str, end: float) -> None:

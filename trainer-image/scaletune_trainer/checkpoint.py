@@ -82,9 +82,18 @@ class Checkpoints:
                 self._complete.remove((step, sequence))
 
     def remove(self, place: wire.Place) -> None:
-        """Rank 0 deletes a checkpoint of this trial, if it is there; never the newest of ours."""
-        if self._trial_folder and place != wire.Place(self.incarnation, self.latest or 0):
-            shutil.rmtree(self._path(place), ignore_errors=True)
+        """Rank 0 deletes a checkpoint of this trial, if it is there; never the newest of ours.
+
+        With one of an earlier life go those that it had written before.
+        """
+        if self._trial_folder is None or place == wire.Place(self.incarnation, self.latest or 0):
+            return
+        path = self._path(place)
+        if place.incarnation != self.incarnation and path.parent.is_dir():
+            for older in path.parent.iterdir():
+                if older.name.isdecimal() and int(older.name) < place.step:
+                    shutil.rmtree(older, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
     def _path(self, place: wire.Place) -> Path:
         assert self._trial_folder is not None

@@ -151,6 +151,15 @@ class Failure(Model):
     """at is the milestone at which the failure is ranked, if it is."""
 
 
+class Checkpoint(Model):
+    """The checkpoint that counts."""
+
+    incarnation: Annotated[str, Field(max_length=63)]
+    """incarnation that wrote it."""
+    step: int
+    """step at which it was taken."""
+
+
 class Attempt(Model):
     """One start of the trial's processes."""
 
@@ -166,6 +175,8 @@ class Attempt(Model):
     """cause of its end; empty while it runs."""
     started_at: Time | None = None
     """startedAt is when it began."""
+    restored: Checkpoint | None = None
+    """restored is the checkpoint that it went on from; deleted once a newer one is stored."""
     withdrawal: Annotated[str, Field(max_length=63)] = ""
     """withdrawal is why it is taken back before it has started; empty while it is not."""
 
@@ -177,15 +188,6 @@ class Attempt(Model):
     unheard_after: int | None = None
     """unheardAfter is set when it ended without its last words, as on a lost node: what its journal
     says after this sequence, the next attempt tells."""
-
-
-class Checkpoint(Model):
-    """The checkpoint that counts."""
-
-    incarnation: Annotated[str, Field(max_length=63)]
-    """incarnation that wrote it."""
-    step: int
-    """step at which it was taken."""
 
 
 class LastReport(Model):

@@ -61,6 +61,18 @@ def directive(study: Study, trial: Trial) -> wire.Directive:
         until=Frame.of(study).until(trial),
         state=wire.State(trial.spec.state),
         acknowledged=trial.status.acknowledged,
+        remove=superseded(trial),
+    )
+
+
+def superseded(trial: Trial) -> tuple[wire.Place, ...]:
+    """Checkpoints from which earlier attempts went on, and that no attempt will read any more."""
+    counts = trial.status.checkpoint
+    read = [each.restored for each in trial.status.attempts if each.restored is not None]
+    return tuple(
+        wire.Place(each.incarnation, each.step)
+        for each in read
+        if counts is not None and each.incarnation != counts.incarnation
     )
 
 
@@ -76,6 +88,7 @@ def begun(trial: Trial, incarnation: str, template_hash: str, at: str) -> Trial:
         incarnation=incarnation,
         template_hash=template_hash,
         started_at=at,
+        restored=trial.status.checkpoint,
     )
     kept = (*trial.status.attempts, attempt)[-ATTEMPTS_KEPT:]
     return _with(trial, attempts=kept, acknowledged=0)
