@@ -67,6 +67,24 @@ class Node:
         """Let the node die at once, with every pod on it, as in a power cut."""
         cgroups.kill(self.group)
 
+    def kill(self, name: str) -> None:
+        """Kill one of the node's daemons; what it has started runs on."""
+        [daemon] = [each for each in self.daemons if each.name == name]
+        self.daemons.remove(daemon)
+        daemon.process.kill()
+        daemon.process.wait()
+
+    def revive(self) -> None:
+        """Start again what was killed, and wait until the API server calls the node ready."""
+        running = {each.name for each in self.daemons}
+        if "containerd" not in running:
+            command: list[str | Path] = ["containerd", "--config", self._containerd()]
+            containerd = self._start("containerd", command)
+            wait("containerd", self._has_runtime, [containerd], seconds_max=30)
+        if "kubelet" not in running:
+            self._start("kubelet", self._kubelet())
+        wait(f"node {self.name}", self._is_ready, self.daemons, seconds_max=60)
+
     def _start(self, name: str, command: list[str | Path]) -> Daemon:
         daemon = self.place.start(name, command)
         self.daemons.append(daemon)

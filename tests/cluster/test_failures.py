@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def _journal(checkpoints: Mount, study: Study, trial: Trial, incarnation: str) -
 def _lives(checkpoints: Mount, study: Study, trial: Trial) -> dict[str, list[int]]:
     """Which steps each incarnation of a trial has reported."""
     folder = checkpoints.folder / study.metadata.uid / trial.metadata.name
-    lives = [path.name for path in folder.iterdir() if path.is_dir()]
+    lives = [path.name for path in folder.glob("*") if path.is_dir()]
     return {
         life: [
             entry.step
@@ -245,7 +246,7 @@ def test_whoever_takes_a_trials_pod_away_it_goes_on_where_it_was_and_nothing_is_
         return any(len(steps) > 3 for steps in _lives(checkpoints, study, trials[0]).values())
 
     for name, (interrupt, _) in INTERRUPTIONS.items():
-        wait_until(f"{name} trains", lambda name=name: has_trained(name), SECONDS)
+        wait_until(f"{name} trains", partial(has_trained, name), SECONDS)
         interrupt(cluster, namespace)
 
     for name, (_, causes) in INTERRUPTIONS.items():

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaletune_trainer import cgroup, runfolder, termination, wire
+from scaletune_trainer import birth, cgroup, runfolder, termination, wire  # noqa: F401
 from scaletune_trainer.clock import DeviceClock
 from scaletune_trainer.command import with_parameters
 from scaletune_trainer.directive import DirectiveFile

@@ -76,6 +76,7 @@ def pod(state: Json, **status: Any) -> Json:
     return raw_pod(uid="life", state=state, **status)
 
 
+JOURNAL = "The next attempt first reads its journal, and goes on from the last checkpoint"
 NEXT = "The next attempt starts from the beginning, since there is no checkpoint"
 CASES = [
     Case(
@@ -149,7 +150,7 @@ CASES = [
         pod(ended("", 137, "Error")),
         "Crashed",
         crashes=2,
-        words=("exit code 137", NEXT),
+        words=("exit code 137", JOURNAL),
     ),
     Case(
         "it is drained",
@@ -181,10 +182,10 @@ CASES = [
         None,
         "Lost",
         crashes=2,
-        words=("gone without a word", NEXT),
+        words=("gone without a word", JOURNAL),
         job=raw_job(Failed="True"),
     ),
-    Case("somebody deleted its Job", None, "Disrupted", words=("Job was deleted", NEXT)),
+    Case("somebody deleted its Job", None, "Disrupted", words=("Job was deleted", JOURNAL)),
 ]
 
 

@@ -56,7 +56,7 @@ def after_end(study: Study, trial: Trial, verdict: Verdict) -> Told | None:
     if verdict.cause not in _COUNTED | _UNCOUNTED:
         return None
     count = _count(verdict, study.spec.template.retries)
-    told = f"{_sentence(what)} {count}. {_onwards(trial)}.{_volume(study, verdict)}"
+    told = f"{_sentence(what)} {count}. {_onwards(trial, verdict)}.{_volume(study, verdict)}"
     return Told(verdict.cause, told)
 
 
@@ -75,8 +75,10 @@ def _count(verdict: Verdict, retries: int) -> str:
     )
 
 
-def _onwards(trial: Trial) -> str:
+def _onwards(trial: Trial, verdict: Verdict) -> str:
     checkpoint = trial.status.checkpoint
+    if verdict.is_unheard:
+        return "The next attempt first reads its journal, and goes on from the last checkpoint"
     if checkpoint is None:
         return "The next attempt starts from the beginning, since there is no checkpoint"
     return f"The next attempt goes on from the checkpoint of step {checkpoint.step}"

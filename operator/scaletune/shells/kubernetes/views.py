@@ -144,10 +144,13 @@ def read_pod(raw: Json) -> Pod:
     }
     phase = status.get("phase", "Pending")
     annotations = metadata.get("annotations") or {}
-    disruption = conditions.get("DisruptionTarget", {})
-    is_disrupted = disruption.get("status") == "True"
-    is_deleted = "deletionTimestamp" in metadata
     all_ended = bool(states) and all("terminated" in state for state in states.values())
+    has_ended = phase in ("Succeeded", "Failed") or all_ended
+    disruption, is_deleted = _disruption(conditions), "deletionTimestamp" in metadata
+    # Deleted by force, it may stand here for the finalizer of its Job alone.
+    is_given_up = not has_ended and is_deleted and metadata.get("deletionGracePeriodSeconds") == 0
+    if is_given_up and not disruption:
+        disruption = f"the pod was deleted by force from node {spec.get('nodeName')}"
     return Pod(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -163,18 +166,16 @@ def read_pod(raw: Json) -> Pod:
         directive=annotations.get(DIRECTIVE_ANNOTATION, ""),
         is_running="running" in states.get(trainer, {}),
         # Deleted by force, it may stand here for the finalizer of its Job alone.
-        is_over=phase in ("Succeeded", "Failed")
-        or all_ended
-        or (is_deleted and metadata.get("deletionGracePeriodSeconds") == 0),
-        is_disrupted=is_disrupted,
+        is_over=has_ended or is_given_up,
+        is_disrupted=bool(disruption),
         ending=_ending(states.get(trainer, {}).get("terminated")),
         waiting=waiting(raw),
         last_words=last_words(raw),
         node=spec.get("nodeName") or "",
         is_deleted=is_deleted,
         is_unreachable=_is_unreachable(phase, conditions),
-        disruption=(_told(disruption) or "DisruptionTarget") if is_disrupted else "",
-        overuse=_overuse(status) if not is_disrupted else "",
+        disruption=disruption,
+        overuse=_overuse(status) if not disruption else "",
         devices=_devices(spec["containers"][0]),
     )
 
@@ -192,8 +193,13 @@ def _overuse(status: Json) -> str:
     return str(status.get("message") or "Evicted") if is_evicted else ""
 
 
-def _told(condition: dict[str, Any]) -> str:
-    return ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
+def _disruption(conditions: dict[str, dict[str, Any]]) -> str:
+    """Why the cluster takes the pod away, as it says; nothing while it does not."""
+    target = conditions.get("DisruptionTarget", {})
+    if target.get("status") != "True":
+        return ""
+    words = ": ".join(filter(None, (target.get("reason"), target.get("message"))))
+    return words or "DisruptionTarget"
 
 
 def _devices(trainer: Json) -> int | None:
