@@ -189,8 +189,11 @@ def test_series_under_the_name_of_another_pod_or_of_an_older_study_never_mix(
 ) -> None:
     port = free_port()
     operator = address(f"127.0.0.1:{port}", "operator")
+    prometheus.kill()
     with site.operator(tmp_path, prometheus.url, SCALETUNE_OPERATOR_PORT=str(port)):
         site.apply("s", budget={"trials": 2}, parallelism=2)
+        site.wait_for("s", "False", "Unreachable")  # from the start
+        prometheus.start()
         wait_until("both are seen", lambda: len(prometheus.vector("scaletune_trial_step")) == 2, 60)
         # The address of each pod is now taken for that of the other.
         one, other = site.cluster.get("pods", "-n", site.namespace)["items"]
