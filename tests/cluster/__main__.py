@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tests.cluster import faults, images, prerequisites, programs, signals, slots
+from tests.cluster import faults, images, operators_image, prerequisites, programs, signals, slots
 from tests.cluster.cluster import Cluster
 
 application = typer.Typer(
@@ -59,6 +59,8 @@ def tools() -> None:
     for program in programs.ALL:
         _say(f"{program.name} is {programs.find(program, _say)}")
     _say(f"the image for pods is {images.archive(_say)}")
+    _say(f"the operator's image is made in {images.archive(_say, images.BUILDING)}")
+    _say(f"with the packages in {operators_image.wheels(_say)}")
 
 
 if __name__ == "__main__":
