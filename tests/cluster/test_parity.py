@@ -163,7 +163,7 @@ def test_the_command_line_reads_a_cluster_as_it_reads_a_folder(
         (("explain", "trial/broken-0007"), "trials are broken-0000"),
     ]:
         assert remedy in _refused(cluster.kubeconfig, *words, "-n", namespace)
-    limited = tmp_path / "operator.kubeconfig"
+    (limited,) = tmp_path.glob("*.kubeconfig")
     assert "you may not read it" in _refused(limited, "status", "study/x", "-n", "default")
 
 

@@ -53,8 +53,10 @@ def ask(cluster: Cluster, question: Callable[[Reader], Awaitable[T]]) -> T:
     except NothingFoundError as error:
         raise Refusal(str(error)) from None
     except ConfigException as error:
+        # The library says "current-context is missing" of a kubeconfig that is not there at all.
+        what = "there is no kubeconfig" if "current-context" in str(error) else str(error)
         raise Refusal(
-            f"no cluster: {error}. Set KUBECONFIG or --context, or give the folder of a run"
+            f"no cluster: {what}. Set KUBECONFIG or --context, or give the folder of a run"
         ) from None
     except ApiError as error:
         raise Refusal(_explained(error)) from None
