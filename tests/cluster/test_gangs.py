@@ -123,6 +123,36 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
     assert operator.complaints() == []
 
 
+def test_a_gang_that_has_only_some_of_its_nodes_gives_them_back_when_it_is_paused(
+    two_nodes: Connection, namespace: str, operator: Operator
+) -> None:
+    training = {"unit": "Step", "max": 2}
+    count = len(two_nodes.get("nodes")["items"]) + 1  # one more than there are
+    two_nodes.apply(_study(namespace, count, training=training, budget={"trials": 1}))
+
+    def states() -> list[str | None]:
+        return [each.status.state for each in studies.stored(two_nodes, namespace, "gang")[1]]
+
+    wait_until(
+        "the first pods wait for the last",
+        lambda: len(_pods(two_nodes, namespace, "gang-0000")) == count - 1,
+        seconds_max=90,
+    )
+    assert states() != ["Running"]
+    _patch(two_nodes, namespace, {"state": "Paused"})
+    wait_until("it is paused", lambda: states() == ["Paused"], seconds_max=90)
+    kinds = "jobs,pods"
+    wait_until(
+        "no pod is left", lambda: not two_nodes.get(kinds, "-n", namespace)["items"], seconds_max=90
+    )
+
+    _patch(two_nodes, namespace, {"state": "Running", "template": {"nodes": count - 1}})
+    _, [trial] = studies.wait_for_end(two_nodes, namespace, "gang", seconds_max=90)
+
+    assert [each.cause for each in trial.status.attempts][1:] == ["Done"]
+    assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
+
+
 def _patch(cluster: Connection, namespace: str, spec: dict[str, Any]) -> None:
     patch = json.dumps({"spec": spec})
     cluster.kubectl("patch", "study", "gang", "-n", namespace, "--type=merge", "-p", patch)

@@ -5,6 +5,7 @@ pod on a node that is cut off goes on writing, as on a network file system.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,15 +18,16 @@ from scaletune.api.conditions import HEALTHY, Condition, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune_trainer import wire
-from tests.cluster import mounts, network, studies
+from tests.cluster import audit, mounts, network, studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.node import Node
-from tests.cluster.operators import Operator, wait_until
+from tests.cluster.operators import ACCOUNT, Operator, wait_until
 from tests.cluster.standing import Standing
 
 Json = dict[str, Any]
 SECONDS = 180
+STEADY_SECONDS = 30
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 LOST_AT_ONCE = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "tolerationSeconds": 2}
@@ -157,6 +159,7 @@ def test_a_node_that_is_cut_off_holds_its_trials_back_until_somebody_says_that_i
 
     with _cut_off(node):
         _assert_people_are_told(two_nodes, namespace, pods)
+        _assert_it_writes_little(two_nodes, namespace, set(pods))
         study, trial = _stored(two_nodes, namespace, "done")
         wait_until(
             "the pod that nobody reaches has trained in full",
@@ -196,6 +199,15 @@ def _assert_people_are_told(cluster: Connection, namespace: str, pods: dict[str,
         assert remedy in health.message
         assert remedy in cluster.kubectl("describe", "trial", f"{study}-0000", "-n", namespace)
         assert len(_stored(cluster, namespace, study)[1].status.attempts) == 1
+
+
+def _assert_it_writes_little(cluster: Connection, namespace: str, names: set[str]) -> None:
+    """While nobody does anything: at most one write in ten seconds for each study."""
+    begin = len(list(audit.requests(cluster, namespace, ACCOUNT)))
+    time.sleep(STEADY_SECONDS)
+    requests = list(audit.requests(cluster, namespace, ACCOUNT))[begin:]
+    writes = [each.name.split("-")[0] for each in requests if each.is_write]
+    assert all(writes.count(name) <= STEADY_SECONDS / 10 for name in names), writes
 
 
 def _assert_it_was_only_told(checkpoints: Mount, study: Study, trial: Trial) -> None:

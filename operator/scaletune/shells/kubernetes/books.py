@@ -52,7 +52,7 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
     for index, page in pages.items():
         if page.verdict is not None:
             read[index] = _closed(snapshot.study, read[index], page.verdict, now)
-    waiting = sum(map(requeues.is_waiting, read.values()))
+    waiting = sum(map(_is_waiting, read.values()))
     devices = snapshot.study.spec.template.devices
     return [
         trial
@@ -171,8 +171,12 @@ def _closed(study: Study, trial: Trial, verdict: Verdict, now: float) -> Trial:
 
 def _seconds(trial: Trial, waiting: int) -> float:
     """How many seconds' cost of a trial are worth a write."""
-    is_waiting = requeues.is_waiting(trial)
-    return waiting * CHARGE_SECONDS_OF_ONE_THAT_WAITS if is_waiting else CHARGE_SECONDS
+    return waiting * CHARGE_SECONDS_OF_ONE_THAT_WAITS if _is_waiting(trial) else CHARGE_SECONDS
+
+
+def _is_waiting(trial: Trial) -> bool:
+    """Whether nothing happens until somebody does something: a node, or a person."""
+    return requeues.is_waiting(trial) or prognosis.is_out_of_reach(trial)
 
 
 def _is_worth_storing(before: Trial, after: Trial, cost_min: float) -> bool:

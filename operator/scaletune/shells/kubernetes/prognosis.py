@@ -11,6 +11,7 @@ from typing import Final
 from scaletune.api.conditions import HEALTHY, Condition, condition, with_condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
+from scaletune.core import attempts
 from scaletune.core.failures import EVICTED, LOST, Verdict
 from scaletune.core.lifecycle import Event
 from scaletune.core.summarise import timestamp
@@ -109,6 +110,13 @@ def _lost(trial: Trial, pod: Pod) -> Told:
         f" it is off for good: kubectl delete pod -n {pod.namespace} {pod.name} --force, or"
         f" kubectl taint node {pod.node} {taint}. That counts as no failure.",
     )
+
+
+def is_out_of_reach(trial: Trial) -> bool:
+    """Whether the trial has a pod on a node that does not answer."""
+    found = condition(trial.status.conditions, HEALTHY)
+    is_lost = found is not None and found.status == "False" and found.reason == NODE_LOST
+    return is_lost and attempts.is_open(trial)
 
 
 def of_ended(study: Study, trial: Trial, verdict: Verdict, now: float) -> Trial:
