@@ -269,3 +269,31 @@ def test_whoever_takes_a_trials_pod_away_it_goes_on_where_it_was_and_nothing_is_
             story = cluster.kubectl("describe", "trial", f"{name}-0000", "-n", namespace)
             assert "That counts as no failure" in story
     assert operator.complaints() == []
+
+
+@pytest.mark.slow
+def test_a_trial_that_somebody_deletes_is_gone_with_its_pod_and_the_study_goes_on(
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    made = _study(namespace, "short", _quadratic("--sleep=0.5", "--every-step"), max=30)
+    made["spec"]["budget"] = {"trials": 2}
+    cluster.apply(made)
+
+    def runs() -> bool:
+        found = studies.stored(cluster, namespace, "short")[1]
+        return [(each.index, each.status.state) for each in found] == [(0, "Running")]
+
+    wait_until("the first trial runs", runs, SECONDS)
+    cluster.kubectl("delete", "trial", "short-0000", "-n", namespace)
+
+    study, trials = studies.wait_for_end(cluster, namespace, "short", seconds_max=SECONDS)
+    assert [(trial.index, trial.status.state) for trial in trials] == [(1, "Completed")]
+    assert study.status.created == 2
+
+    def is_gone() -> bool:
+        left = cluster.get("pods,jobs", "-n", namespace)["items"]
+        return all("short-0000" not in each["metadata"]["name"] for each in left)
+
+    # The garbage collector looks for new kinds of owners every half minute.
+    wait_until("its Job and pod are gone", is_gone, SECONDS)
+    assert operator.complaints() == []
