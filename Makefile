@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# `make demo DEMO="--trials 6"` passes options to `scaletune run`, `make test TESTS="tests/core -k asha"` to pytest.
+# `make demo DEMO="--trials 6"` passes options to `scaletune run`, `make test TESTS="tests/core -k asha"` to pytest,
+# `make bench BENCH="smooth --seeds 0-2"` to the benchmark.
 DEMO ?=
 TESTS ?=
 BENCH ?=
@@ -54,6 +55,9 @@ operator-image:  ## Build the operator's image, as IMAGE.
 bench-operator: .venv/test  ## Measure what an idle operator costs, with up to 10,000 Trials present.
 	$(BIN)/python -m tests.bench.operator_idle $(BENCH)
 
+bench: .venv/test  ## Measure the search on recorded trainings, beside other tuners' results.
+	$(BIN)/python -m tests.bench $(BENCH)
+
 diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from its table.
 	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
 
@@ -85,4 +89,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-.PHONY: help demo test check lint format types crds dashboards operator-image bench-operator diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean

@@ -124,7 +124,7 @@ def test_a_misspelt_field_is_answered_with_the_nearest() -> None:
 def test_a_field_unlike_any_other_is_answered_with_all_of_them() -> None:
     [problem] = validation.problems(studies.example(sampler={"xyz": {}}))
 
-    assert problem.message == "unknown field; known are random, grid"
+    assert problem.message == "unknown field; known are adaptive, random, sobol, grid"
 
 
 def test_a_field_that_is_missing_is_explained() -> None:

@@ -15,7 +15,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.plan import decide, plan
-from scaletune.core.policies.samplers import configuration
+from scaletune.core.samplers.sampler import configuration
 from scaletune.core.starts import decided, with_intent
 from tests import strategies
 from tests.core import given
@@ -203,7 +203,7 @@ def test_p12_what_a_stopped_trial_still_reports_changes_nothing_else(
 
 
 @any_of(strategies.studies(), st.integers(0, 50), st.text(max_size=5))
-def test_p13_a_configuration_depends_on_the_seed_and_the_index_alone(
+def test_p13_a_configuration_depends_on_the_seed_the_index_and_what_was_seen_alone(
     study: Study, index: int, name: str
 ) -> None:
     other = given.study(
@@ -215,7 +215,11 @@ def test_p13_a_configuration_depends_on_the_seed_and_the_index_alone(
         template={"pod": {"metadata": {"name": name}}},
     )
 
-    assert configuration(other.spec, index) == configuration(study.spec, index)
+    of_other, of_study = (
+        configuration(each, Ledger.of(each, ()), index) for each in (other, study)
+    )
+
+    assert of_other == of_study
 
 
 @any_of(strategies.snapshots())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scaletune.api.study import Study
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.policies.samplers import grid_size
+from scaletune.core.samplers.sampler import grid_size
 from scaletune.shells.replay import InvalidLedger, read_lines, replay
 from tests import strategies
 from tests.core import given
@@ -355,7 +355,7 @@ def check_run(seed: int, mode: str, linger: float) -> None:
         ("{", "line 1: not JSON"),
         ('{"at": 1}', "line 1: trial"),
         ('{"at": 1, "trial": -1, "created": true}', "line 1: trial"),
-        ('{"at": 1, "trial": 0}', "give one of value, created, failure and left"),
+        ('{"at": 1, "trial": 0}', "give one of value, created, failure, left and promoted"),
         ('{"at": 1, "trial": 0, "value": 0.5}', "a value needs a step"),
         ('{"at": 1, "trial": 0, "step": 1, "value": "nan"}', "line 1: value"),
         ('{"at": 1, "trial": 0, "failure": "Sad"}', "line 1: failure"),

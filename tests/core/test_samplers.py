@@ -12,7 +12,9 @@ from hypothesis import given as any_of
 from hypothesis import strategies as st
 
 from scaletune.api.space import Parameter
-from scaletune.core.policies.samplers import configuration, draw, grid_size
+from scaletune.core.ledger import Ledger
+from scaletune.core.samplers.draws import draw
+from scaletune.core.samplers.sampler import configuration, grid_size
 from tests import strategies
 from tests.core import given
 
@@ -22,7 +24,8 @@ def parameter(**space: Any) -> Parameter:
 
 
 def values(index: int, **spec: Any) -> dict[str, Any] | None:
-    found = configuration(given.study(**spec).spec, index)
+    study = given.study(**spec)
+    found = configuration(study, Ledger.of(study, ()), index)
     return None if found is None else given.values(found[0])
 
 
@@ -117,7 +120,8 @@ def test_an_initial_configuration_takes_centers_for_what_it_leaves_out_else_is_d
     ]
     given_values = [{"optimizer": "muon"}, {"lr": 0.01, "width": 64, "optimizer": "adamw"}]
     study = given.study(parameters=searched, initial=given_values)
-    first, second, third = (configuration(study.spec, index) for index in range(3))
+    empty = Ledger.of(study, ())
+    first, second, third = (configuration(study, empty, index) for index in range(3))
 
     assert first is not None
     assert second is not None
@@ -161,13 +165,15 @@ def test_no_grid_has_no_size() -> None:
 
 PROGRAM = """
 from tests.core import given
-from scaletune.core.policies.samplers import configuration
+from scaletune.core.ledger import Ledger
+from scaletune.core.samplers.sampler import configuration
 from scaletune.core.seeds import trial_seed
-spec = given.study(parameters=[
+study = given.study(parameters=[
     {"name": "lr", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}},
     {"name": "optimizer", "choice": {"values": ["adamw", "adafactor", "muon"]}},
-]).spec
-print([(given.values(configuration(spec, i)[0]), trial_seed(0, i)) for i in range(20)])
+])
+empty = Ledger.of(study, ())
+print([(given.values(configuration(study, empty, i)[0]), trial_seed(0, i)) for i in range(20)])
 """
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from scaletune.core.policies.samplers import configuration
+from scaletune.core.ledger import Ledger
+from scaletune.core.samplers.sampler import configuration
 from scaletune.core.scaling import linear, resolve
 from tests.core import given
 
@@ -20,7 +21,7 @@ def resolved(lr: float, batch: int) -> dict[str, Any]:
     study = given.study(
         parameters=SEARCHED, scalingRules=[RULE], initial=[{"lr": lr, "batch": batch, "depth": 2}]
     )
-    found = configuration(study.spec, 0)
+    found = configuration(study, Ledger.of(study, ()), 0)
     assert found is not None
     return given.values(resolve(study.spec, found[0]))
 

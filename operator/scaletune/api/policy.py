@@ -84,16 +84,30 @@ class GridSampler(Model):
     choices are tried in full. Whole numbers that coincide count once."""
 
 
+class SobolSampler(Model):
+    """A sequence that fills the space evenly, however many of its points are used."""
+
+
+class AdaptiveSampler(Model):
+    """A mixture of draws, mutations of the best, and a model of what was seen."""
+
+
 @rules(
     rule(
-        "!has(self.random) || !has(self.grid)",
-        "give at most one of random and grid",
+        "[has(self.adaptive), has(self.random), has(self.sobol), has(self.grid)]"
+        ".filter(x, x).size() <= 1",
+        "give at most one of adaptive, random, sobol and grid",
     )
 )
 class Sampler(Model):
-    """What to try next. At most one; none means random."""
+    """What to try next. At most one; none means adaptive."""
 
+    adaptive: AdaptiveSampler | None = None
+    """adaptive learns from the trials so far: some configurations are drawn, some change a good
+    one, some are proposed by a model. Centers are where it looks first."""
     random: RandomSampler | None = None
     """random draws each configuration independently of all others."""
+    sobol: SobolSampler | None = None
+    """sobol is random without gaps and clusters."""
     grid: GridSampler | None = None
     """grid tries every combination once, then creates no more trials."""

@@ -1,7 +1,7 @@
 """Parameters: what is searched, and on which scale.
 
 A parameter is exactly one of `float`, `int`, `choice`. How a value is drawn from one is
-`core.policies.samplers`' affair; which definitions make sense is said here, once, as CEL rules
+`core.samplers.draws`' affair; which definitions make sense is said here, once, as CEL rules
 that the API server and `scaletune validate` both evaluate.
 """
 

@@ -173,7 +173,7 @@ class StudySpec(Model):
     policy: Annotated[Policy, Field(json_schema_extra=_fixed("policy"))] = Policy()
     """policy decides which trials may train on. Left out, every trial is trained in full."""
     sampler: Annotated[Sampler, Field(json_schema_extra=_fixed("sampler"))] = Sampler()
-    """sampler decides what is tried next. Left out, random."""
+    """sampler decides what is tried next. Left out, adaptive."""
     budget: Budget = Budget()
     """budget bounds what the study may spend: trials, gpuHours, duration. It can change at any
     time; raising it continues a finished study."""

@@ -51,8 +51,12 @@ class ParameterValue(Model):
 class Origin(Model):
     """Where a configuration comes from."""
 
-    kind: Literal["Initial", "Random", "Grid"]
-    """kind is Initial for one of spec.initial, else the sampler's name."""
+    kind: Literal["Initial", "Random", "Grid", "Sobol", "Center", "Mutation", "Model"]
+    """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid and
+    Sobol saw no other trial, Center was drawn around the centers, Mutation changes a good trial,
+    Model was proposed by the adaptive sampler's model."""
+    of: int | None = None
+    """of is the index of the trial that a Mutation changes."""
 
 
 def _fixed(name: str, **schema: Any) -> dict[str, Any]:

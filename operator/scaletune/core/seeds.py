@@ -6,10 +6,12 @@ one purpose never moves the numbers of another.
 
 import random
 
+Stream = random.Random
 
-def stream(seed: int, index: int, purpose: str) -> random.Random:
+
+def stream(seed: int, index: int, purpose: str) -> Stream:
     """The stream of one trial for one purpose, such as the name of a parameter."""
-    return random.Random(f"{seed}/{index}/{purpose}")
+    return Stream(f"{seed}/{index}/{purpose}")
 
 
 def trial_seed(seed: int, index: int) -> int:

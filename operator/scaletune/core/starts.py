@@ -14,7 +14,7 @@ from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_nam
 from scaletune.core import budget, reasons
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.policies.samplers import configuration
+from scaletune.core.samplers.sampler import configuration
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import trial_seed
 
@@ -76,7 +76,7 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     """The next configuration, unless all that the budget or the sampler gives were created."""
     index = created(study, ledger)
     limit = study.spec.budget.trials
-    found = None if limit is not None and index >= limit else configuration(study.spec, index)
+    found = None if limit is not None and index >= limit else configuration(study, ledger, index)
     if found is None:
         return None
     parameters, origin = found

@@ -29,7 +29,7 @@ from scaletune.core.lifecycle import highest_milestone
 from scaletune.core.observe import Fault, InvalidReports, Report, observe
 from scaletune.core.plan import fill, judge
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.policies.samplers import configurations_at_most
+from scaletune.core.samplers.sampler import configurations_at_most
 from scaletune.core.starts import Start, decided, drained, promoted
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

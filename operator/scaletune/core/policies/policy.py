@@ -12,8 +12,8 @@ from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core import rungs
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies import asha, full, hyperband
-from scaletune.core.policies.samplers import configurations_at_most
 from scaletune.core.policies.successive_halving import Coming, Synchronous
+from scaletune.core.samplers.sampler import configurations_at_most
 
 
 class Policy(Protocol):

@@ -1,0 +1,178 @@
+"""A Gaussian process: a smooth guess at a function, and how sure it is, from a few of its values.
+
+Kernel Matern-5/2 with a length-scale for each column, plus noise. The hyperparameters maximise the
+posterior under log-normal priors by a fixed number of sign-based gradient steps (iRprop-, Igel and
+Huesken 2003), from a fixed start: equal data give equal fits in every process. Fits are remembered
+by the content of their data alone, and forgetting one changes nothing.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+STEPS = 25
+JITTER = 1e-6
+SQRT5 = math.sqrt(5.0)
+# Medians and spreads of the priors, in logarithms: of a unit cube's length-scales, of the variance
+# of ranks' normal scores, and of their noise.
+_LENGTH, _SIGNAL, _NOISE = (math.log(0.7), 1.0), (0.0, 1.0), (math.log(0.1), 1.2)
+_BOUNDS = math.log(1e-3), math.log(1e2)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What a fit finds."""
+
+    lengths: tuple[float, ...]
+    signal: float
+    noise: float
+
+
+class Surrogate:
+    """The function as the data show it."""
+
+    def __init__(self, rows: Array, values: Array, found: Hyperparameters) -> None:
+        self._rows, self._found = rows, found
+        self._whitener = self._inverse_factor(self._kernel(rows, rows))
+        self._weights = self._whitener.T @ (self._whitener @ values)
+
+    def mean(self, at: Array) -> Array:
+        """The expected values."""
+        return self._kernel(at, self._rows) @ self._weights
+
+    def expect(self, at: Array, pending: Array) -> tuple[Array, Array]:
+        """The expected values, and their standard deviations once the pending rows are known, too.
+
+        Whatever they are going to be, they are expected to be as expected: the mean stays.
+        """
+        kernel = self._kernel(at, self._rows)
+        white = self._whitener @ kernel.T
+        variance = self._found.signal - np.einsum("ij,ij->j", white, white)
+        if len(pending):
+            known = self._whitener @ self._kernel(pending, self._rows).T
+            left = self._kernel(pending, pending) - known.T @ known
+            shared = self._kernel(pending, at) - known.T @ white
+            gained = self._inverse_factor(left) @ shared
+            variance -= np.einsum("ij,ij->j", gained, gained)
+        return kernel @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
+
+    def _inverse_factor(self, kernel: Array) -> Array:
+        """What makes values of this covariance, and noise, independent of each other."""
+        noise = (self._found.noise + JITTER) * np.eye(len(kernel))
+        return np.linalg.inv(np.linalg.cholesky(kernel + noise))
+
+    def _kernel(self, at: Array, of: Array) -> Array:
+        one, other = at / self._found.lengths, of / self._found.lengths
+        squares = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1)
+        distances = np.sqrt(np.maximum(squares - 2 * one @ other.T, 0.0))
+        return self._found.signal * _matern(distances)
+
+
+def fit(rows: Array, values: Array) -> Hyperparameters:
+    """The most likely hyperparameters of these data, remembered by their content."""
+    return _fitted(rows.tobytes(), values.tobytes(), rows.shape[1])
+
+
+def normal_scores(scores: Array) -> Array:
+    """The normal quantiles of their ranks; equal ones share their mean rank.
+
+    What remains of the scores is their order: an outlier or an infinity is only the last one.
+    """
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    middle = (last - (count + 1) / 2 + 0.5) / len(scores)
+    return normal_quantile(middle)[place]
+
+
+def normal_quantile(fractions: Array) -> Array:
+    """The inverse of the normal distribution function (Acklam's rational approximation)."""
+    fractions = np.asarray(fractions, dtype=float)
+    low, high = fractions < 0.02425, fractions > 1 - 0.02425
+    tail = np.sqrt(-2 * np.log(np.where(low, fractions, np.where(high, 1 - fractions, 0.5))))
+    outer = np.polyval(_OUTER_TOP, tail) / np.polyval(_OUTER_BOTTOM, tail)
+    middle = fractions - 0.5
+    inner = middle * np.polyval(_INNER_TOP, middle**2) / np.polyval(_INNER_BOTTOM, middle**2)
+    return np.where(low, outer, np.where(high, -outer, inner))
+
+
+_INNER_TOP = (
+    *(-3.969683028665376e01, 2.209460984245205e02, -2.759285104469687e02),
+    *(1.383577518672690e02, -3.066479806614716e01, 2.506628277459239e00),
+)
+_INNER_BOTTOM = (
+    *(-5.447609879822406e01, 1.615858368580409e02, -1.556989798598866e02),
+    *(6.680131188771972e01, -1.328068155288572e01, 1.0),
+)
+_OUTER_TOP = (
+    *(-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e00),
+    *(-2.549732539343734e00, 4.374664141464968e00, 2.938163982698783e00),
+)
+_OUTER_BOTTOM = (
+    *(7.784695709041462e-03, 3.224671290700398e-01),
+    *(2.445134137142996e00, 3.754408661907416e00, 1.0),
+)
+
+
+@lru_cache(maxsize=256)
+def _fitted(rows: bytes, values: bytes, columns: int) -> Hyperparameters:
+    data = np.frombuffer(rows).reshape(-1, columns)
+    median, spread = np.array([*[_LENGTH] * columns, _SIGNAL, _NOISE]).T
+    slope = _slope(data, np.frombuffer(values), median, spread)
+    best = _descend(slope, median)
+    lengths = tuple(float(length) for length in np.exp(best[:columns]))
+    return Hyperparameters(lengths, float(np.exp(best[-2])), float(np.exp(best[-1])))
+
+
+def _descend(slope: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
+    """The best of a fixed number of steps, each coordinate's growing while its sign stays."""
+    at, best, least = start, start, math.inf
+    step, before = np.full(len(start), 0.3), np.zeros(len(start))
+    for _ in range(STEPS):
+        value, gradient = slope(at)
+        if value < least:
+            best, least = at, value
+        turned = gradient * before
+        step = np.where(turned > 0, np.minimum(step * 1.3, 0.8), step)
+        step = np.where(turned < 0, step * 0.5, step)
+        at = np.clip(at - np.sign(gradient) * step, *_BOUNDS)
+        before = gradient
+    return best
+
+
+def _slope(
+    rows: Array, values: Array, median: Array, spread: Array
+) -> Callable[[Array], tuple[float, Array]]:
+    """The negative log posterior and its gradient, by the logarithms of the hyperparameters."""
+    squares = (rows[:, None, :] - rows[None, :, :]) ** 2
+    eye = np.eye(len(rows))
+
+    def slope(at: Array) -> tuple[float, Array]:
+        lengths, signal, noise = np.exp(at[:-2]), math.exp(at[-2]), math.exp(at[-1])
+        distances = np.sqrt(squares @ lengths**-2)
+        kernel = signal * _matern(distances)
+        factor = np.linalg.cholesky(kernel + (noise + JITTER) * eye)
+        half = np.linalg.inv(factor)
+        inverse = half.T @ half
+        weights = inverse @ values
+        off = (at - median) / spread
+        value = 0.5 * values @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+        pull = np.outer(weights, weights) - inverse
+        inner = pull * (signal * 5 / 3) * (1 + SQRT5 * distances) * np.exp(-SQRT5 * distances)
+        gradient = np.empty(len(at))
+        gradient[:-2] = -0.5 * np.tensordot(inner, squares, axes=2) * lengths**-2
+        gradient[-2] = -0.5 * (pull * kernel).sum()
+        gradient[-1] = -0.5 * np.trace(pull) * noise
+        return float(value), gradient + off / spread
+
+    return slope
+
+
+def _matern(distances: Array) -> Array:
+    scaled = SQRT5 * distances
+    return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)

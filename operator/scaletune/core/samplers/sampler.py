@@ -1,0 +1,72 @@
+"""What is tried next: a configuration is a pure function of the study, its records and the index.
+
+`initial` comes first, whatever the sampler. Only the adaptive one looks at records; a Trial that is
+stored wins over what it would say today.
+"""
+
+from scaletune.api.space import Parameter
+from scaletune.api.study import Study, StudySpec
+from scaletune.api.trial import Origin, ParameterValue
+from scaletune.core.ledger import Ledger
+from scaletune.core.samplers import grid, sobol
+from scaletune.core.samplers.draws import Value, draw, typed, uniform
+
+Configuration = tuple[tuple[ParameterValue, ...], Origin]
+
+
+def configuration(study: Study, ledger: Ledger, index: int) -> Configuration | None:
+    """The configuration of trial `index`, and where it comes from; None when none is left."""
+    spec = study.spec
+    found = _given(spec, index) or _sampled(study, ledger, index)
+    return None if found is None else (typed(spec, found[0]), found[1])
+
+
+def configurations_at_most(spec: StudySpec) -> int | None:
+    """How many trials there will be: what the budget allows and the sampler gives, if limited."""
+    points = grid_size(spec)
+    limits = [spec.budget.trials, points and points + len(spec.initial)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def grid_size(spec: StudySpec) -> int | None:
+    """How many combinations the grid has; None when the sampler is not a grid."""
+    named = spec.sampler.grid
+    return None if named is None else grid.size(spec, named.points)
+
+
+def _given(spec: StudySpec, index: int) -> tuple[dict[str, Value], Origin] | None:
+    if index >= len(spec.initial):
+        return None
+    given = spec.initial[index]
+    values = {
+        parameter.name: given.get(parameter.name, _unsaid(spec, index, parameter))
+        for parameter in spec.parameters
+    }
+    return values, Origin(kind="Initial")
+
+
+def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
+    """What an initial configuration that leaves a parameter out means: its center, or a draw."""
+    center = parameter.space.center
+    return draw(spec.seed, index, parameter) if center is None else center
+
+
+def _sampled(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin] | None:
+    spec, number = study.spec, index - len(study.spec.initial)
+    if spec.sampler.grid is not None:
+        point = grid.point(spec, number, spec.sampler.grid.points)
+        return None if point is None else (point, Origin(kind="Grid"))
+    if spec.sampler.sobol is not None:
+        return sobol.point(spec, number), Origin(kind="Sobol")
+    if spec.sampler.random is not None or not adapts(spec):
+        return uniform(spec, index), Origin(kind="Random")
+    # Here, because numpy takes a while to import and not every process plans such a study.
+    from scaletune.core.samplers import adaptive
+
+    return adaptive.point(study, ledger, index)
+
+
+def adapts(spec: StudySpec) -> bool:
+    """Whether what is tried depends on what was seen."""
+    named = spec.sampler
+    return named.adaptive is not None or named == type(named)()

@@ -1,0 +1,108 @@
+"""The benchmark: `python -m tests.bench SUITE [--seeds 0-9] [--policies FILE.yaml] [--data DIR]`.
+
+Runs policies on recorded trainings in the simulator, and ranks them beside the results that others'
+tuners had on the same. Without --data on the tables that may lie in this repository; with it on all
+that the folder has, and with the peers' results in --reference.
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost more than they give
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from scaletune.api import reader
+from tests.bench import cells, report, suites
+
+HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
+POLICIES: dict[str, dict[str, Any]] = {
+    "scaletune": {"policy": {"asha": {}}},
+    "scaletune, random": {"policy": {"asha": {}}, "sampler": {"random": {}}},
+}
+
+
+def main() -> None:
+    """Run, print, and leave the figures in a file."""
+    options = _options()
+    suite = suites.SUITES[options.suite]
+    for workers, trainings in suite.budgets:
+        jobs = list(_jobs(options, suite, workers, trainings))
+        began = time.time()
+        ours: dict[str, dict[report.Pair, report.Figures]] = {}
+        with ProcessPoolExecutor(options.jobs) as pool:
+            for name, box, seed, figures in pool.map(_run, jobs):
+                ours.setdefault(name, {})[box, seed] = figures
+        _print(options, workers, ours)
+        print(f"\n{len(jobs)} studies in {time.time() - began:.0f} s", file=sys.stderr)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("suite", choices=list(suites.SUITES), nargs="?", default="main")
+    parser.add_argument("--seeds", default="0-9", help="such as 0-9")
+    parser.add_argument(
+        "--policies", type=Path, help="YAML: name -> policy, sampler, ... of a spec"
+    )
+    parser.add_argument("--boxes", help="some of the suite's, comma-separated")
+    parser.add_argument("--data", type=Path, default=suites.DATA)
+    parser.add_argument("--reference", type=Path, help="the peers' results; left out, beside data")
+    parser.add_argument("--jobs", type=int, default=1, help="studies at once")
+    return parser.parse_args()
+
+
+def _jobs(
+    options: argparse.Namespace, suite: suites.Suite, workers: int, trainings: float
+) -> Iterator[tuple[Any, ...]]:
+    first, _, last = options.seeds.partition("-")
+    policies = POLICIES if options.policies is None else _policies(options.policies)
+    chosen = suite.boxes if options.boxes is None else tuple(options.boxes.split(","))
+    for box in suites.boxes(suites.Suite(chosen), options.data):
+        for seed in range(int(first), int(last or first) + 1):
+            for name, policy in policies.items():
+                yield name, cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
+
+
+def _policies(path: Path) -> dict[str, Any]:
+    [document] = reader.read_file(path)
+    return document
+
+
+def _run(job: tuple[str, cells.Cell]) -> tuple[str, str, int, report.Figures]:
+    name, cell = job
+    found = cells.run(cell)
+    figures = {f"r{percent}": regret for percent, regret in found.regrets.items()}
+    milliseconds = 1e3 * math.fsum(found.shell.plan_seconds) / max(1, len(found.shell.plan_seconds))
+    return (
+        name,
+        cell.box.name,
+        cell.seed,
+        {
+            **figures,
+            "full100": found.full,
+            "planMilliseconds": milliseconds,
+            "trials": len(found.shell.trials),
+        },
+    )
+
+
+def _print(options: argparse.Namespace, workers: int, ours: report.Results) -> None:
+    folder = options.reference or options.data.parent / "reference"
+    peers = report.read(folder / f"{options.suite}.csv", workers)
+    rows = report.comparable(ours, peers)
+    print(f"\n### {options.suite}, {workers} workers\n")
+    print(report.markdown(HEAD, report.table(rows)))
+    for at in report.PERCENTS[1:]:
+        head, *lines = report.by_box(rows, at)
+        print(f"\nregret at {at[1:]} %\n")
+        print(report.markdown(head, lines))
+
+
+if __name__ == "__main__":
+    main()
