@@ -1,0 +1,61 @@
+"""Claims about the benchmark itself: what it measures is what was reported, and when."""
+
+import numpy as np
+import pytest
+
+from scaletune.core.samplers.draws import uniform
+from tests.bench import cells, report, suites
+from tests.bench.boxes import Box, Facts, Floats, Values
+
+RANDOM = {"policy": {"asha": {}}, "sampler": {"random": {}}}
+
+
+class Steady:
+    """Trainings that all take a second a unit, and end at x."""
+
+    name, units, facts = "steady", 9, Facts(best=0.0, median=0.5, mean_seconds=9.0)
+    parameters = ({"name": "x", "float": {"min": 0.0, "max": 1.0}},)
+
+    def curve(self, values: Values, seed: int) -> tuple[Floats, Floats]:
+        units = np.arange(1, 10)
+        return values["x"] + 9.0 - units, units.astype(float)
+
+
+def open_box(name: str) -> Box:
+    return next(iter(suites.boxes(suites.Suite((name,)), suites.DATA)))
+
+
+def test_every_unit_counts_when_it_was_reported() -> None:
+    one = cells.Cell(Steady(), {"sampler": {"random": {}}}, seed=0, workers=1, trainings=1.0)
+    shell = cells.run(one).shell
+    seen = sorted(cells._values(one, shell))
+    second = one.stretch
+
+    assert [round(at / second, 6) for at, _, _ in seen] == [0.18 + unit for unit in range(1, 9)]
+
+
+def test_the_same_cell_gives_the_same_regrets() -> None:
+    cell = cells.Cell(open_box("alexnet_imagenet"), RANDOM, seed=3, trainings=1.0)
+
+    assert cells.run(cell).regrets == cells.run(cell).regrets
+
+
+@pytest.mark.parametrize("name", ["alexnet_imagenet", "lcbench_3945"])
+def test_an_open_box_has_as_many_values_as_it_was_trained_units(name: str) -> None:
+    box = open_box(name)
+    study = cells.study(cells.Cell(box, RANDOM, seed=0))
+    found, seconds = box.curve(uniform(study.spec, 0), 0)
+
+    assert len(found) <= len(seconds) <= box.units
+    assert (np.diff(seconds) >= 0).all()
+    assert np.isfinite(found).all()
+
+
+def test_ties_share_a_rank_and_small_regrets_count_as_the_floor() -> None:
+    def figures(regret: float) -> report.Figures:
+        return dict.fromkeys(report.FLOORS, regret)
+
+    rows = {name: {("box", 0): figures(r)} for name, r in (("a", 0.0), ("b", 0.0), ("c", 0.3))}
+
+    assert [line[1] for line in report.table(rows)] == ["1.50 ± 0.00", "1.50 ± 0.00", "3.00 ± 0.00"]
+    assert [line[-1] for line in report.table(rows)] == ["0.0100", "0.0100", "0.3000"]
