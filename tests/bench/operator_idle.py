@@ -67,7 +67,7 @@ def main(
         Case(f"1 study, {trials:,} trials", 1, trials),
     ]
     table = Table("case", "ready s", "of CPU", "RSS MiB", "CPU %", "requests/min", "writes/min")
-    with Cluster(lambda line: print(line, file=sys.stderr)) as cluster:
+    with Cluster(lambda line: print(line, file=sys.stderr)) as cluster:  # noqa: T201
         cluster.start()
         resources.apply(cluster.connection)
         for number, case in enumerate(cases):
