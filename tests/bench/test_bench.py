@@ -1,5 +1,7 @@
 """Claims about the benchmark itself: what it measures is what was reported, and when."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,14 +9,14 @@ from scaletune.core.samplers.draws import uniform
 from tests.bench import cells, report, suites
 from tests.bench.boxes import Box, Facts, Floats, Values
 
-RANDOM = {"policy": {"asha": {}}, "sampler": {"random": {}}}
+RANDOM: dict[str, Any] = {"policy": {"asha": {}}, "sampler": {"random": {}}}
 
 
 class Steady:
     """Trainings that all take a second a unit, and end at x."""
 
     name, units, facts = "steady", 9, Facts(best=0.0, median=0.5, mean_seconds=9.0)
-    parameters = ({"name": "x", "float": {"min": 0.0, "max": 1.0}},)
+    parameters: tuple[dict[str, Any], ...] = ({"name": "x", "float": {"min": 0.0, "max": 1.0}},)
 
     def curve(self, values: Values, seed: int) -> tuple[Floats, Floats]:
         units = np.arange(1, 10)
