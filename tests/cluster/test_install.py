@@ -153,12 +153,12 @@ def test_the_image_holds_what_the_operator_needs_and_no_more(
 
     packages = "opt/scaletune/lib/python3.11/site-packages/"
     assert f"{packages}scaletune/shells/kubernetes/operate.py" in names
-    for absent in ("torch", "numpy", "pip", "setuptools", "pytest"):
+    for absent in ("torch", "pip", "setuptools", "pytest"):
         assert not [name for name in names if name.startswith(f"{packages}{absent}/")], absent
     assert not [
         name for name in names if "/.cache/" in name or name.startswith(("wheels/", "source/"))
     ]
-    assert operator_image.stat().st_size < 120e6
+    assert operator_image.stat().st_size < 180e6
 
 
 def _files(archive: Path, folder: Path) -> set[str]:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -128,6 +128,13 @@ def words(error: BaseException) -> str:
     return repr(error)
 
 
+class Page(NamedTuple):
+    """Some objects of a list, and the version that a watch of all of them goes on from."""
+
+    items: list[Json]
+    version: str
+
+
 class Client:
     """A connection to the API server, as whoever the environment says that we are."""
 
@@ -200,13 +207,17 @@ class Client:
 
     async def list(self, kind: Kind, namespace: str, selector: str = "") -> tuple[list[Json], str]:
         """All objects, and the version that a watch goes on from."""
-        items: list[Json] = []
+        pages = [page async for page in self.pages(kind, namespace, selector)]
+        return [item for page in pages for item in page.items], pages[-1].version
+
+    async def pages(self, kind: Kind, namespace: str, selector: str = "") -> AsyncIterator[Page]:
+        """The same, some hundred at a time: ten thousand at once take more memory than all else."""
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._json("GET", kind.path(namespace), query=query)
-            items += page.get("items") or []
+            yield Page(page.get("items") or [], page["metadata"]["resourceVersion"])
             if not page["metadata"].get("continue"):
-                return items, page["metadata"]["resourceVersion"]
+                return
             query["continue"] = page["metadata"]["continue"]
 
     async def log(

@@ -10,7 +10,7 @@ its own writes.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -90,6 +90,11 @@ class Store(Generic[T]):
         for raw in raws:
             listed.add(raw["metadata"]["uid"])
             touched.add(self.put(raw))
+        return {key for key in touched if key is not None} | self.retain(listed, version, namespace)
+
+    def retain(self, listed: Set[str], version: int, namespace: str = "") -> set[Key]:
+        """Forget (of a namespace) what was not listed and is not newer than the list; whose."""
+        touched = set()
         for uid, entry in list(self._entries.items()):
             is_meant = not namespace or entry.key[0] == namespace
             if is_meant and uid not in listed and entry.version <= version:
@@ -187,9 +192,16 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         source = self._source
-        items, version = await self._client.list(source.kind, source.namespace, source.selector)
-        for key in self._store.replace(items, int(version), source.namespace):
-            self._changed(key)
+        touched: set[Key | None] = set()
+        listed: set[str] = set()
+        async for page in self._client.pages(source.kind, source.namespace, source.selector):
+            touched.update(map(self._store.put, page.items))
+            listed.update(raw["metadata"]["uid"] for raw in page.items)
+            version = page.version
+        touched |= self._store.retain(listed, int(version), source.namespace)
+        for key in touched:
+            if key is not None:
+                self._changed(key)
         self._version, self.problem = version, None
         self.synced.set()
         self._listed()
