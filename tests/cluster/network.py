@@ -15,7 +15,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.cluster.faults import ClusterError
 
@@ -132,6 +132,11 @@ def join(addresses: Addresses, member: str, address: str) -> None:
     run("ip", "-n", namespace, "link", "set", "eth0", "up")
     run("ip", "-n", namespace, "route", "add", "default", "via", addresses.machine)
     run(*entering(namespace), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+
+def switch(addresses: Addresses, member: str, state: Literal["up", "down"]) -> None:
+    """Plug a member's cable in, or pull it, at the bridge's end."""
+    run("ip", "-n", namespace_name(addresses.slot, "switch"), "link", "set", member, state)
 
 
 def add_route(namespace: str | None, destination: str, gateway: str) -> None:

@@ -85,6 +85,18 @@ class Node:
             self._start("kubelet", self._kubelet())
         wait(f"node {self.name}", self._is_ready, self.daemons, seconds_max=60)
 
+    def start_kubelet(self) -> None:
+        """Start a kubelet that was killed, whether or not anybody can hear it."""
+        self._start("kubelet", self._kubelet())
+
+    def cut(self) -> None:
+        """Pull the node's cable: everything on it runs on, and nothing gets in or out."""
+        network.switch(self.site.addresses, self.name, "down")
+
+    def mend(self) -> None:
+        """Plug the cable in again."""
+        network.switch(self.site.addresses, self.name, "up")
+
     def _start(self, name: str, command: list[str | Path]) -> Daemon:
         daemon = self.place.start(name, command)
         self.daemons.append(daemon)
