@@ -8,6 +8,10 @@ DEMO ?=
 TESTS ?=
 BENCH ?=
 
+# How long `make bench-chaos` runs, and from which seed; without one it draws and prints its own.
+TRIALS ?= 1000
+SEED ?=
+
 # The image of the operator; `make operator-image BUILD="docker build" BASE=...` chooses with what and upon what.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/scaletune-operator:$(VERSION)
@@ -61,6 +65,9 @@ bench: .venv/test  ## Measure the search on recorded trainings, beside other tun
 diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from its table.
 	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
 
+bench-chaos: .venv/test  ## Kill everything at random while many trials run on a real Kubernetes: TRIALS=1000, SEED=...
+	SCALETUNE_CHAOS_TRIALS=$(TRIALS) SCALETUNE_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/cluster/test_chaos.py
+
 cluster-tools: .venv/test  ## Install what the test cluster needs from Debian, and build the rest.
 	$(BIN)/python -m tests.cluster tools
 
@@ -89,4 +96,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-.PHONY: help demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help bench-chaos demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean

@@ -145,7 +145,7 @@ class Pods:
 def of_the_processes(operator: Operator, prometheus: Prometheus) -> list[Fault]:
     """The operator and Prometheus, killed and started again."""
     return [
-        Fault("operator", 3, operator.kill, operator.start, (0.0, 4.0)),
+        Fault("operator", 2, operator.kill, operator.start, (0.0, 4.0)),
         Fault("prometheus", 2, prometheus.kill, prometheus.start, (0.0, 15.0)),
     ]
 

@@ -1,7 +1,7 @@
 """Many trials while everything that can die does: nothing is lost, doubled, orphaned or misjudged.
 
 How many trials, and from which seed, can be said by environment variables: the short run is for
-every day, `make chaos` runs for longer.
+every day, `make bench-chaos` runs for longer.
 """
 
 import json
@@ -34,6 +34,8 @@ from tests.cluster.standing import Standing
 TRIALS: Final = int(os.environ.get("SCALETUNE_CHAOS_TRIALS", "100"))
 SEED: Final = int(os.environ.get("SCALETUNE_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 SECONDS_MAX: Final = 120 + 20 * TRIALS
+PAUSE_SECONDS: Final = 3.0
+"""Often enough that most parts are hit many times, and seldom enough that the operator starts."""
 NAME: Final = "chaos"
 
 
@@ -90,7 +92,7 @@ def test_whatever_dies_nothing_is_lost_doubled_orphaned_or_misjudged(
     faults += chaos.of_the_pods(Pods(two_nodes, namespace, NAME, SEED))
     if not standing.is_given:  # somebody else's nodes are left alone
         faults += chaos.of_a_node(standing.own().nodes[1], seconds_max=20)
-    storm = Chaos(SEED, faults, pause_seconds=2.0)
+    storm = Chaos(SEED, faults, PAUSE_SECONDS)
 
     with studies.watched(two_nodes, "jobs", namespace) as jobs:
         begin = time.monotonic()
