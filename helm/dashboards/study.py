@@ -102,12 +102,8 @@ RESULT: Final = (
     ),
     points(
         "Learning curves by rung",
-        "The objective at each milestone, one line for each trial that ran in the time shown.",
-        Query(
-            "max by (trial, milestone) (last_over_time("
-            f"{_own(wire.Metric.MILESTONE_VALUE)}[$__range]))",
-            instant=True,
-        ),
+        "The objective at each milestone, one line for each of the trials that have come furthest.",
+        Query(_one(of.LEADING_VALUE, "trial", "milestone"), instant=True),
         transformations=[
             {
                 "id": "convertFieldType",

@@ -111,7 +111,27 @@ def test_no_number_of_trials_makes_more_series() -> None:
         trials = [raw_trial(index, milestones=[_record(3, 0.5, "Pause")]) for index in range(count)]
         return len(generate_latest(_registry(raw_study(), *trials)).splitlines())
 
-    assert lines(300) == lines(1)
+    assert lines(300) == lines(study_metrics.LEADING_MAX)
+
+
+def test_the_curves_of_the_trials_that_have_come_furthest_are_shown() -> None:
+    registry = _registry(raw_study(), *_trials())
+    curves = {
+        (each.labels["trial"], each.labels["milestone"]): each.value
+        for each in _samples(registry, "leading_milestone_value")
+    }
+
+    assert curves == {("s-0000", "3"): 0.5, ("s-0000", "9"): 0.25, ("s-0001", "3"): 0.75}
+
+
+def test_of_many_trials_the_best_are_the_leading_ones() -> None:
+    values = {index: (index * 7 % 50) / 100 for index in range(50)}
+    trials = [raw_trial(i, milestones=[_record(3, value, "Pause")]) for i, value in values.items()]
+    shown = [
+        each.value for each in _samples(_registry(raw_study(), *trials), "leading_milestone_value")
+    ]
+
+    assert shown == sorted(values.values())[: study_metrics.LEADING_MAX]
 
 
 def test_every_metric_can_be_told_apart_by_its_words() -> None:

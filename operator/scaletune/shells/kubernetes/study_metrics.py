@@ -1,8 +1,9 @@
 """Study metrics: what has become of each study, as series, from the mirrored Studies and Trials.
 
 Made at the moment they are asked for, from what is stored: so a restart forgets nothing, and the
-process that leads is the only one that shows any. There is no series of a single trial, however
-many there are; a study costs a few dozen. How a trial trains, its own endpoint shows.
+process that leads is the only one that shows any. However many trials there are, single ones are
+shown of the leading few alone; a study costs a few dozen series. How a trial trains, its own
+endpoint shows; but it leaves as soon as it has reached its milestone, mostly unseen by Prometheus.
 
 All of them are gauges: deleting a Trial takes back what it contributed, but never what was spent.
 """
@@ -24,6 +25,7 @@ from scaletune.shells.kubernetes.snapshot import Stores, controller
 
 PREFIX: Final = "scaletune_study"
 OWN: Final = ("namespace", "study")
+LEADING_MAX: Final = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ RUNG_TRIALS: Final = Gauge("rung_trials", "Trials with a record at the milestone
 RUNG_BEST: Final = Gauge("rung_best_value", "The best value at the milestone.", ("milestone",))
 RUNG_MEDIAN: Final = Gauge(
     "rung_median_value", "The median of the finite values at the milestone.", ("milestone",)
+)
+LEADING_VALUE: Final = Gauge(
+    "leading_milestone_value",
+    "The values at their milestones of the trials that have come furthest, the best first.",
+    ("trial", "milestone"),
 )
 DECISIONS: Final = Gauge(
     "decisions",
@@ -130,6 +137,7 @@ def rows(study: Study, trials: Iterable[Trial], now: float) -> Iterator[Row]:
     yield from _spent(study, now)
     yield from _trials(study, trials)
     yield from _rungs(study, trials)
+    yield from _leading(study, trials)
 
 
 def _described(study: Study) -> Iterator[Row]:
@@ -194,3 +202,21 @@ def _rungs(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
             yield RUNG_MEDIAN, (str(level),), median(rung.values)
         for word in get_args(DecisionWord):
             yield DECISIONS, (str(level), word), rung.decisions[word]
+
+
+def _leading(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
+    """The learning curves of the best few: who came furthest first, then by value and index."""
+    sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
+    curves: list[tuple[int, float, int, Trial, list[tuple[int, float]]]] = []
+    for trial in trials:
+        curve = [(each.at, each.value) for each in _counting(trial) if each.value is not None]
+        if curve:
+            furthest, value = max(curve)
+            curves.append((-furthest, sign * value, trial.index, trial, curve))
+    for *_, trial, curve in sorted(curves, key=lambda each: each[:3])[:LEADING_MAX]:
+        for at, value in curve:
+            yield LEADING_VALUE, (trial.metadata.name, str(at)), value
+
+
+def _counting(trial: Trial) -> Iterator[Milestone]:
+    return (record for record in trial.status.milestones if record.decision != "Void")
