@@ -90,7 +90,7 @@ def test_trials_queue_for_gpus_and_what_asks_for_too_many_is_tried_again_and_aga
             told = _started(trial)
             assert told is not None
             assert told.reason == "Unschedulable"
-            assert "1 Insufficient nvidia.com/gpu" in told.message
+            assert "Insufficient nvidia.com/gpu" in told.message
             assert trial.status.device_seconds == 0  # to wait costs nothing
         summary = _summary(cluster, namespace, "queue", TRIALS_STARTED)
         assert "2 of 4 trials that are to run have not started" in summary.message
