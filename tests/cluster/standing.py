@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class Standing:
         """Which test a namespace was made for."""
         self.deprived: dict[str, str] = {}
         """Since when the operator in a namespace may be without rights, as RFC 3339."""
+
+    def deprive(self, namespace: str) -> None:
+        """From now on the operator of this namespace is refused what it asks for, on purpose."""
+        self.deprived[namespace] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
     @cached_property
     def _folder(self) -> Path:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def test_helm_installs_upgrades_and_uninstalls_a_working_operator(
     wait_until("all is gone", lambda: _names(cluster, namespace, owned, selector) == [], 90)
 
     # From all namespaces to one: the old pods are still on their way out when their role is gone.
-    standing.deprived[namespace] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    standing.deprive(namespace)
     values = {"watch": {"namespaces": [namespace]}, "replicas": 1, "resyncSeconds": 30}
     release.helm("upgrade", str(chart.CHART), "--wait", "--timeout=3m", values=values)
     wait_until("one pod is left", lambda: len(release.pods()) == 1, 60)

@@ -105,6 +105,7 @@ def test_while_the_api_server_is_away_nothing_happens_and_afterwards_all_goes_on
     with _operator(cluster, namespace, tmp_path) as operator:
         _study(cluster, namespace, "s1")
         _wait_for_jobs(cluster, namespace, "s1")
+        standing.deprive(namespace)  # a server that comes back knows no rights for a moment
         server.end_api_server()
         try:
             wait_until("it notices", lambda: operator.page("readyz")[0] == 503, 60)
@@ -138,13 +139,14 @@ def test_while_the_api_server_is_away_nothing_happens_and_afterwards_all_goes_on
 
 
 def test_missing_rights_are_told_and_are_no_reason_to_crash(
-    control_plane: Connection, namespace: str, tmp_path: Path
+    control_plane: Connection, standing: Standing, namespace: str, tmp_path: Path
 ) -> None:
     cluster = control_plane
     role = ("role", ACCOUNT, "-n", namespace)
     with _operator(cluster, namespace, tmp_path) as operator:
         wait_until("it is ready", lambda: operator.page("readyz") == (200, "ok"), 90)
         operator.end()
+        standing.deprive(namespace)
         rules = cluster.get(*role)["rules"]
         fewer = [each for each in rules if "trials" not in each["resources"]]
         cluster.kubectl("patch", *role, "--type=merge", "-p", json.dumps({"rules": fewer}))
