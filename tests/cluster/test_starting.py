@@ -250,4 +250,5 @@ def _assert_it_writes_little(cluster: Connection, namespace: str) -> None:
             writes[study].append(f"{each.at} {each.verb} {each.resource} {each.name}")
     for study, made in writes.items():
         tries = sum("create jobs" in each or "delete jobs" in each for each in made)
-        assert len(made) <= STEADY_SECONDS / 10 + WRITES_OF_A_TRY * tries, (study, made)
+        most = STEADY_SECONDS / 10 + 1  # of what comes every ten seconds, a minute may hold seven
+        assert len(made) <= most + WRITES_OF_A_TRY * tries, f"{study}: {'; '.join(made)}"

@@ -24,7 +24,7 @@ from scaletune.shells.kubernetes.views import Pod
 
 CHARGE_SECONDS: Final = 10.0
 # What waits may wait for long and by the hundred, and pods that have a node cost all the while.
-CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 40.0
+CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 60.0
 
 
 @dataclass(frozen=True)
