@@ -222,7 +222,7 @@ def test_each_failure_has_its_cause_its_counter_and_its_words(case: Case) -> Non
     for words in case.words:
         assert words in found.message
     # The same stands in an Event.
-    [(told, bad)] = mishaps.news({0: before}, [trial])
-    event = mishaps.event(told, bad, NOW)
+    [bad] = mishaps.news({0: before}, [trial])
+    event = bad.manifest(NOW)
     assert (event["type"], event["reason"]) == ("Warning", case.cause)
     assert event["message"] == found.message[:1024]

@@ -78,10 +78,10 @@ class Turn:
             return None
         read = entered(snapshot, self.heard, now)
         if read:
-            bad = mishaps.news(snapshot.trials, read)
+            bad = list(mishaps.news(snapshot.trials, read))
             await self._writer.store_each(self._writer.store_status, read)
             self.metrics.reports_read.labels("message").inc(_last_words(snapshot, read))
-            self._begin(mishaps.tell(self.client, bad, now))
+            self._begin(events.tell(self.client, bad, now))
             snapshot = self._fresh(key)
         if await self._hindrances.note(snapshot, now):
             snapshot = self._fresh(key)
