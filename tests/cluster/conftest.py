@@ -7,6 +7,7 @@
 - `crds`: our resource definitions are applied and served.
 - `checkpoints`: a folder that pods may write to and the test may look into.
 - `operator_image`: the operator's image is built and on every node.
+- `operator`: one runs for the namespace, whose claims are bound.
 - `prometheus`: a real one, which scrapes the trials of the namespace every second.
 
 - `own_clusters`: not a cluster, but leave to start some, for tests of the cluster itself.
@@ -29,6 +30,7 @@ from tests.cluster import mounts, operators_image, resources, signals
 from tests.cluster.connection import Connection
 from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
+from tests.cluster.operators import Operator
 from tests.cluster.prometheus import Prometheus, trials
 from tests.cluster.standing import VARIABLE, Standing
 
@@ -187,6 +189,18 @@ def checkpoints(tmp_path: Path) -> Mount:
     # Pods write to it as somebody else; the folders above it are closed to others.
     folder.chmod(0o777)
     return Mount("checkpoints", folder, "/mnt/checkpoints", is_writable=True)
+
+
+@pytest.fixture
+def operator(
+    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
+) -> Iterator[Operator]:
+    """One that serves the namespace, whose trials find their folders."""
+    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
+    bound = "--for=jsonpath={.status.phase}=Bound"
+    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
+    with Operator(cluster, namespace, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

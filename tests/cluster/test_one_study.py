@@ -4,8 +4,6 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,17 +19,6 @@ from tests.cluster.operators import Operator, wait_until
 
 PROMOTE = {"asha": {"eta": 3, "min": 1, "mode": "Promote"}}
 STOP = {"asha": {"eta": 3, "min": 1, "mode": "Stop"}}
-
-
-@pytest.fixture
-def operator(
-    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
-) -> Iterator[Operator]:
-    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
-    bound = "--for=jsonpath={.status.phase}=Bound"
-    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
-    with Operator(cluster, namespace, tmp_path) as running:
-        yield running
 
 
 def _true_value(trial: Trial, step: int) -> float:

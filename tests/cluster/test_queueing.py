@@ -4,8 +4,6 @@ The GPUs are numbers on a node, but pods queue for them as for real ones.
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,24 +18,12 @@ from scaletune.api.conditions import (
 from scaletune.api.trial import Trial
 from tests.cluster import gpus, mounts, studies
 from tests.cluster.connection import Connection
-from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
 
 Json = dict[str, Any]
 
 SLOW = [*studies.QUADRATIC, "--sleep", "2"]
 QUICK = studies.QUADRATIC
-
-
-@pytest.fixture
-def operator(
-    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
-) -> Iterator[Operator]:
-    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
-    bound = "--for=jsonpath={.status.phase}=Bound"
-    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
-    with Operator(cluster, namespace, tmp_path) as running:
-        yield running
 
 
 def _study(namespace: str, name: str, gpus_of_a_pod: int, command: list[str], **spec: Any) -> Json:

@@ -6,8 +6,7 @@ none counts as a failure or a retry; and mending it is enough.
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,26 +19,14 @@ from scaletune.api.conditions import (
     Condition,
     condition,
 )
-from tests.cluster import audit, mounts, studies
+from tests.cluster import audit, studies
 from tests.cluster.connection import Connection
-from tests.cluster.mounts import Mount
 from tests.cluster.operators import ACCOUNT, Operator, wait_until
 
 Json = dict[str, Any]
 
 STEADY_SECONDS = 60
 WRITES_OF_A_TRY = 5
-
-
-@pytest.fixture
-def operator(
-    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
-) -> Iterator[Operator]:
-    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
-    bound = "--for=jsonpath={.status.phase}=Bound"
-    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
-    with Operator(cluster, namespace, tmp_path) as running:
-        yield running
 
 
 def _trainer(study: Json) -> Json:

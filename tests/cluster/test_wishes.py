@@ -4,8 +4,6 @@ Each wish is honoured on real pods, and nothing that a trainer reported is lost 
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from scaletune.api.conditions import FINISHED, Condition, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune_trainer import wire
-from tests.cluster import mounts, studies
+from tests.cluster import studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
@@ -70,17 +68,6 @@ class Watched:
         chosen = f"involvedObject.name={self.name}"
         words = ["events", "-n", self.namespace, "--field-selector", chosen]
         return [each["reason"] for each in self.cluster.get(*words)["items"]]
-
-
-@pytest.fixture
-def operator(
-    cluster: Connection, crds: list[str], namespace: str, checkpoints: Mount, tmp_path: Path
-) -> Iterator[Operator]:
-    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
-    bound = "--for=jsonpath={.status.phase}=Bound"
-    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
-    with Operator(cluster, namespace, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
