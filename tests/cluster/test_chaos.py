@@ -100,6 +100,8 @@ def test_whatever_dies_nothing_is_lost_doubled_orphaned_or_misjudged(
         storm.run(lambda: _is_finished(two_nodes, namespace), SECONDS_MAX)
         study, trials = studies.wait_for_end(two_nodes, namespace, NAME, seconds_max=240)
         wait_until("nothing is left", lambda: not _left(two_nodes, namespace), 120)
+    # Others use the nodes next, and the storm may have ended with one of them cut off.
+    two_nodes.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=120s")
     _tell(time.monotonic() - begin, storm, trials)
 
     ended = condition(study.status.conditions, FINISHED)

@@ -58,12 +58,10 @@ def test_a_pod_that_is_not_restricted_is_refused(control_plane: Connection, name
         control_plane.apply(_manifest(namespace, spec))
 
 
-def test_every_node_is_ready(cluster: Connection) -> None:
-    nodes = cluster.get("nodes")["items"]
+def test_every_node_is_ready_or_becomes_so(cluster: Connection) -> None:
+    told = cluster.kubectl("wait", "node", "--all", "--for=condition=Ready", "--timeout=120s")
 
-    states = [c["status"] for n in nodes for c in n["status"]["conditions"] if c["type"] == "Ready"]
-    assert states
-    assert set(states) == {"True"}
+    assert len(told.splitlines()) == len(cluster.get("nodes")["items"]) > 0
 
 
 def test_a_restricted_pod_runs_and_its_last_words_are_in_its_status(

@@ -191,7 +191,9 @@ def test_series_under_the_name_of_another_pod_or_of_an_older_study_never_mix(
     operator = address(f"127.0.0.1:{port}", "operator")
     prometheus.kill()
     with site.operator(tmp_path, prometheus.url, SCALETUNE_OPERATOR_PORT=str(port)):
-        site.apply("s", budget={"trials": 2}, parallelism=2)
+        # Two studies, as of two trials of one the weaker may be stopped before it is seen.
+        site.apply("s")
+        site.apply("other")
         site.wait_for("s", "False", "Unreachable")  # from the start
         prometheus.start()
         wait_until("both are seen", lambda: len(prometheus.vector("scaletune_trial_step")) == 2, 60)
@@ -201,11 +203,12 @@ def test_series_under_the_name_of_another_pod_or_of_an_older_study_never_mix(
         job = {"job_name": "scaletune-trials", "static_configs": swapped}
         prometheus.configure([job, operator])
         site.wait_for("s", "False", "TargetLabelsMissing")
+        site.end("other")
         site.end("s")
 
         before = {trial.metadata.uid for trial in site.trials("s")}
         prometheus.configure([trials(site.cluster, site.namespace), operator])
-        site.cluster.kubectl("delete", "study", "s", "-n", site.namespace, "--wait")
+        site.cluster.kubectl("delete", "study", "s", "other", "-n", site.namespace, "--wait")
         gone = lambda: site.cluster.get("trials", "-n", site.namespace)["items"] == []  # noqa: E731
         wait_until("its trials are gone", gone, 60)
         site.apply("s", seed=7)
