@@ -31,8 +31,14 @@ class Start:
 
 
 def next_start(study: Study, ledger: Ledger) -> Start | None:
-    """What starts next; None when nothing can."""
-    return promoted(study, ledger) or _create(study, ledger) or drained(study, ledger)
+    """What starts next; None when nothing can.
+
+    Without a free place only a trial that still holds its own can: nothing new is thought of then.
+    """
+    on = promoted(study, ledger)
+    if on is not None or len(ledger.shelf("holders")) >= study.spec.parallelism:
+        return on
+    return _create(study, ledger) or drained(study, ledger)
 
 
 def promoted(study: Study, ledger: Ledger) -> Start | None:
