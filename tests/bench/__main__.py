@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
-from tests.bench import cells, report, suites
+from tests.bench import cells, centers, report, suites
 
 HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
 POLICIES: dict[str, dict[str, Any]] = {
@@ -66,7 +67,11 @@ def _jobs(
     for box in suites.boxes(suites.Suite(chosen), options.data):
         for seed in range(int(first), int(last or first) + 1):
             for name, policy in policies.items():
-                yield name, cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
+                cell = cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
+                yield name, cell
+                for said, share in suite.centers:
+                    there = centers.centered(box, cells.study(cell), share)
+                    yield f"{name}, {said}", replace(cell, box=there)
 
 
 def _policies(path: Path) -> dict[str, Any]:

@@ -30,10 +30,14 @@ class Suite:
     budgets: tuple[tuple[int, float], ...] = ((16, 4.0),)
     """budgets are (workers, full trainings that each has time for)."""
     mtbf: float = math.inf
+    centers: tuple[tuple[str, float], ...] = ()
+    """centers are (what to call it, share of random configurations that are better)."""
 
 
+_MAIN = (*_LCBENCH, *_TASKSET, "alexnet_imagenet", "deberta_mnli")
 SUITES = {
-    "main": Suite((*_LCBENCH, *_TASKSET, "alexnet_imagenet", "deberta_mnli")),
+    "main": Suite(_MAIN),
+    "centers": Suite(_MAIN, centers=(("a good center", 0.02), ("a bad center", 0.9))),
     "smooth": Suite((f"{_TASKSET[0]}~", "alexnet_imagenet~", "deberta_mnli~")),
     "failures": Suite(("lcbench_3945", "alexnet_imagenet", "deberta_mnli"), mtbf=1.0),
     "scale": Suite(

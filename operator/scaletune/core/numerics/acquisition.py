@@ -55,7 +55,11 @@ def best_candidate(
     """Which candidate has the greatest expected improvement, trained in full.
 
     Points under way count as if they had come out as expected, so that nothing is tried twice at
-    once. The hyperparameters are those of `fitted_on`, which changes more rarely than what is seen.
+    once. The closer a candidate is to any that was tried, the less is hoped of it, whatever noise
+    the model sees: else, where it takes a rough function for noise, it tries the best over and
+    over, and the equally good copies of one configuration are all trained on.
+
+    The hyperparameters are those of `fitted_on`, which changes more rarely than what is seen.
     """
     rows = columns(axes, seen.points, seen.trained)
     values = normal_scores(seen.scores)
@@ -63,7 +67,9 @@ def best_candidate(
     surrogate = Surrogate(rows, values, found)
     target = float(surrogate.mean(rows).min())
     mean, deviation = surrogate.expect(columns(axes, candidates, 1.0), columns(axes, pending, 1.0))
-    return int(np.argmax(log_expected_improvement(mean, deviation, target)))
+    tried = columns(axes, np.vstack([seen.points, pending]), 1.0)
+    left = np.log(surrogate.apart(columns(axes, candidates, 1.0), tried))
+    return int(np.argmax(log_expected_improvement(mean, deviation, target) + left))
 
 
 def log_expected_improvement(mean: Array, deviation: Array, target: float) -> Array:

@@ -62,6 +62,12 @@ class Surrogate:
             variance -= np.einsum("ij,ij->j", gained, gained)
         return kernel @ self._weights, np.sqrt(np.maximum(variance, 1e-9))
 
+    def apart(self, at: Array, others: Array) -> Array:
+        """What the nearest of the others leaves open of each, were there no noise: 0 to 1."""
+        nearest = self._kernel(at, others).max(axis=1) / self._found.signal
+        left: Array = np.sqrt(np.maximum(1 - nearest**2, 1e-6))
+        return left
+
     def _inverse_factor(self, kernel: Array) -> Array:
         """What makes values of this covariance, and noise, independent of each other."""
         noise = (self._found.noise + JITTER) * np.eye(len(kernel))
