@@ -1,8 +1,10 @@
 """Ledger: a study's trials and numbered records, sorted the ways that decisions need them.
 
 An immutable value, and nothing but an index: `Ledger.of(study, trials)` makes it from a snapshot,
-`replace(old, new)` carries one changed Trial over in O(log n), and any order of replaces gives what
-`of` gives. A shell may keep one between plans; dropping it at any moment changes nothing.
+`replace(old, new)` carries one changed Trial over, as fast with many trials as with few, and any
+order of replaces gives what `of` gives. A shell may keep one between plans; dropping it at any
+moment changes nothing. It is for one thread, and not to be used again after an error from outside
+has interrupted it (see `core.ranked`).
 
 What a trial contributes is said in one place, `_facts`: pairs of a shelf and a key. Each shelf is
 a `Ranked`. Sums are of whole microseconds, because sums of floats depend on their order.

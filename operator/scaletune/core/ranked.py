@@ -1,110 +1,61 @@
 """Ranked: an immutable sorted collection that knows every entry's rank.
 
-Adding, removing, the rank of a key and the entry at a rank all take O(log n), and the old value
-stays as it was. It is a treap (Seidel and Aragon, 1996) whose priorities are a checksum of the
-key, so its shape depends on its content alone: two that were reached by different ways are equal.
+A change makes a new value, and the old one stays as it was; yet there is one sorted list for all
+versions of it, which makes a change a binary search and one move of memory. The list has the
+content of the version that was used last. Each other version knows the next one on the way there
+and what to change back to come from it (Baker's trick, 1991): going on from the latest version is
+fast, going back costs as many steps as were made since, and nobody can tell from outside.
+
+Only one thread may use versions of the same collection, and one that was interrupted by an error
+from outside, in the middle of a change, is not to be used again.
 """
 
-import zlib
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 Key = tuple[Any, ...]
+_ABSENT: Final = object()
+_AT_ONCE: Final = 64  # entries of an iteration that are looked up together
 
 
-class _Node(NamedTuple):
-    priority: tuple[int, Key]
-    key: Key
-    item: Any
-    left: "_Node | None"
-    right: "_Node | None"
-    size: int
+class _Content:
+    """The entries of one version."""
 
+    __slots__ = ("items", "keys")
 
-def _node(priority: tuple[int, Key], key: Key, item: Any, left: Any, right: Any) -> _Node:
-    size = 1 + (left.size if left else 0) + (right.size if right else 0)
-    return _Node(priority, key, item, left, right, size)
+    def __init__(self, items: dict[Key, Any]) -> None:
+        self.items, self.keys = items, sorted(items)
 
-
-def _priority(key: Key) -> tuple[int, Key]:
-    return zlib.crc32(repr(key).encode()), key
-
-
-def _split(node: _Node | None, key: Key) -> tuple[_Node | None, _Node | None]:
-    """All below the key, and all above it."""
-    if node is None:
-        return None, None
-    if node.key < key:
-        low, high = _split(node.right, key)
-        return _node(node.priority, node.key, node.item, node.left, low), high
-    low, high = _split(node.left, key)
-    return low, _node(node.priority, node.key, node.item, high, node.right)
-
-
-def _insert(node: _Node | None, new: _Node) -> _Node:
-    if node is None:
-        return new
-    if node.key == new.key:
-        return _node(node.priority, node.key, new.item, node.left, node.right)
-    if new.priority > node.priority:
-        low, high = _split(node, new.key)
-        return _node(new.priority, new.key, new.item, low, high)
-    if new.key < node.key:
-        return _node(node.priority, node.key, node.item, _insert(node.left, new), node.right)
-    return _node(node.priority, node.key, node.item, node.left, _insert(node.right, new))
-
-
-def _merge(low: _Node | None, high: _Node | None) -> _Node | None:
-    if low is None or high is None:
-        return low or high
-    if low.priority > high.priority:
-        return _node(low.priority, low.key, low.item, low.left, _merge(low.right, high))
-    return _node(high.priority, high.key, high.item, _merge(low, high.left), high.right)
-
-
-def _remove(node: _Node | None, key: Key) -> _Node | None:
-    if node is None:
-        raise KeyError(key)
-    if key == node.key:
-        return _merge(node.left, node.right)
-    if key < node.key:
-        return _node(node.priority, node.key, node.item, _remove(node.left, key), node.right)
-    return _node(node.priority, node.key, node.item, node.left, _remove(node.right, key))
-
-
-def _build(entries: list[tuple[tuple[int, Key], Key, Any]]) -> _Node | None:
-    """The treap of sorted entries in linear time: the right spine is kept on a stack."""
-    spine: list[list[Any]] = []  # [priority, key, item, left] of nodes whose right side is open
-
-    def close(upto: tuple[int, Key] | None) -> _Node | None:
-        right: _Node | None = None
-        while spine and (upto is None or spine[-1][0] < upto):
-            priority, key, item, left = spine.pop()
-            right = _node(priority, key, item, left, right)
-        return right
-
-    for priority, key, item in entries:
-        left = close(priority)
-        spine.append([priority, key, item, left])
-    return close(None)
+    def put(self, key: Key, item: Any) -> Any:
+        """Set an entry, or remove it (_ABSENT); what was there before."""
+        before = self.items.get(key, _ABSENT)
+        if item is _ABSENT:
+            del self.items[key], self.keys[bisect_left(self.keys, key)]
+        else:
+            if before is _ABSENT:
+                insort(self.keys, key)
+            self.items[key] = item
+        return before
 
 
 class Ranked:
     """Entries (key, item) in the order of their keys; keys are tuples and differ."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_content", "_nearer")
 
-    def __init__(self, root: _Node | None = None) -> None:
-        self._root = root
+    def __init__(self, items: dict[Key, Any] | None = None) -> None:
+        self._content: _Content | None = _Content({} if items is None else items)
+        # The next version on the way to the one that has the content, and what to change there.
+        self._nearer: tuple[Ranked, Key, Any] | None = None
 
     @classmethod
     def of(cls, entries: Iterable[tuple[Key, Any]]) -> "Ranked":
         """All entries at once, faster than one by one."""
-        ordered = sorted(entries, key=lambda entry: entry[0])
-        return cls(_build([(_priority(key), key, item) for key, item in ordered]))
+        return cls(dict(entries))
 
     def __len__(self) -> int:
-        return self._root.size if self._root else 0
+        return len(self._own().keys)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ranked) and list(self.entries()) == list(other.entries())
@@ -112,77 +63,69 @@ class Ranked:
     __hash__ = None  # type: ignore[assignment]
 
     def __contains__(self, key: Key) -> bool:
-        rank = self.rank(key)
-        return rank < len(self) and self.at(rank)[0] == key
+        return key in self._own().items
 
     def with_entry(self, key: Key, item: Any = None) -> "Ranked":
         """The same with this entry; it takes the place of one with the same key."""
-        return Ranked(_insert(self._root, _node(_priority(key), key, item, None, None)))
+        return self._changed(key, item)
 
     def without(self, key: Key) -> "Ranked":
         """The same without this key. Raises KeyError when it is not there."""
-        return Ranked(_remove(self._root, key))
+        return self._changed(key, _ABSENT)
 
     def rank(self, key: Key) -> int:
         """How many keys are smaller."""
-        smaller, node = 0, self._root
-        while node is not None:
-            if node.key < key:
-                smaller += 1 + (node.left.size if node.left else 0)
-                node = node.right
-            else:
-                node = node.left
-        return smaller
+        return bisect_left(self._own().keys, key)
 
     def at(self, rank: int) -> tuple[Key, Any]:
         """The entry with this rank, 0 being the smallest. Raises IndexError outside."""
-        if not 0 <= rank < len(self):
+        if rank < 0:
             raise IndexError(rank)
-        node = self._root
-        while node is not None:
-            below = node.left.size if node.left else 0
-            if rank == below:
-                return node.key, node.item
-            if rank < below:
-                node = node.left
-            else:
-                rank, node = rank - below - 1, node.right
-        raise IndexError(rank)
+        content = self._own()
+        key = content.keys[rank]
+        return key, content.items[key]
 
     def get(self, key: Key) -> Any:
         """The item of a key, or None."""
-        rank = self.rank(key)
-        if rank < len(self):
-            found, item = self.at(rank)
-            if found == key:
-                return item
-        return None
+        return self._own().items.get(key)
 
     def entries(self, after: Key | None = None) -> Iterator[tuple[Key, Any]]:
         """All entries in order, or those with a key above `after`."""
-        stack: list[_Node] = []
-        node = self._root
-        while stack or node is not None:
-            while node is not None:
-                if after is not None and node.key <= after:
-                    node = node.right
-                    continue
-                stack.append(node)
-                node = node.left
-            if not stack:
-                return
-            node = stack.pop()
-            yield node.key, node.item
-            node = node.right
+        start = 0 if after is None else bisect_right(self._own().keys, after)
+        while some := self._own().keys[start : start + _AT_ONCE]:
+            for key in some:  # new versions may be made meanwhile
+                yield key, self._own().items[key]
+            start += _AT_ONCE
 
     def backwards(self) -> Iterator[tuple[Key, Any]]:
         """All entries from the largest key down."""
-        stack: list[_Node] = []
-        node = self._root
-        while stack or node is not None:
-            while node is not None:
-                stack.append(node)
-                node = node.right
-            node = stack.pop()
-            yield node.key, node.item
-            node = node.left
+        return (self.at(rank) for rank in reversed(range(len(self))))
+
+    def _changed(self, key: Key, item: Any) -> "Ranked":
+        if not self._own().keys and item is not _ABSENT:
+            return Ranked({key: item})  # an empty one is shared by many that have nothing in common
+        new = Ranked.__new__(Ranked)
+        self._hand_over(new, key, item)
+        return new
+
+    def _own(self) -> _Content:
+        """The content, brought to this version."""
+        if self._content is None:
+            way, version = [], self
+            while version._nearer is not None:
+                way.append(version)
+                version = version._nearer[0]
+            for older in reversed(way):
+                assert older._nearer is not None
+                newer, key, item = older._nearer
+                newer._hand_over(older, key, item)
+        assert self._content is not None
+        return self._content
+
+    def _hand_over(self, to: "Ranked", key: Key, item: Any) -> None:
+        """Another version gets the content, which differs from this one by an entry."""
+        content = self._content
+        assert content is not None
+        before = content.put(key, item)
+        self._content, self._nearer = None, (to, key, before)
+        to._content, to._nearer = content, None

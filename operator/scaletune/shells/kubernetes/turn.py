@@ -88,6 +88,8 @@ class Turn:
         findings, plan = self._judged(snapshot.study), Plan()
         if findings.problem is None:
             plan = self.planner.plan(snapshot.study, partial(self._ledger, snapshot), now)
+            if self.planner.is_failing(snapshot.study):
+                self._ledgers.forget(key)  # it may have been interrupted in the middle of a change
             findings = await self._rehearsal.findings(snapshot, plan, now)
             plan = findings.allowed(plan)
             await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
