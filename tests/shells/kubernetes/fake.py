@@ -27,6 +27,7 @@ from scaletune.shells.kubernetes.client import (
     MissingError,
 )
 from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION, INDEX_ANNOTATION
+from scaletune.shells.kubernetes.reflector import Store
 from scaletune.shells.kubernetes.shell import Shell
 from scaletune_trainer import wire
 
@@ -60,11 +61,17 @@ class Cluster(Client):
 
     def show(self, shell: Shell) -> None:
         """Let the operator's mirror be up to date."""
-        stores, now = shell.stores, self._version
-        stores.studies.replace(self.all(STUDY), now)
-        stores.trials.replace(self.all(TRIAL), now)
-        stores.jobs.replace(self.all(JOB), now)
-        stores.pods.replace(self.all(POD), now)
+        stores = shell.stores
+        self._list(STUDY, stores.studies)
+        self._list(TRIAL, stores.trials)
+        self._list(JOB, stores.jobs)
+        self._list(POD, stores.pods)
+
+    def _list(self, kind: Kind, store: Store[Any]) -> None:
+        raws = self.all(kind)
+        for raw in raws:
+            store.put(raw)
+        store.retain({raw["metadata"]["uid"] for raw in raws}, self._version)
 
     def land(self) -> None:
         """Let a write of a dead operator take effect, if one is still on its way."""

@@ -1,8 +1,15 @@
 """The mirror of the API server is never older than what we know, and forgets what is gone."""
 
-from scaletune.shells.kubernetes.client import Json
-from scaletune.shells.kubernetes.reflector import Store
-from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator
+
+from scaletune.shells.kubernetes.client import JOB, Client, Json, Kind, Page
+from scaletune.shells.kubernetes.reconciler import Key
+from scaletune.shells.kubernetes.reflector import Source, Store, listed
+from scaletune.shells.kubernetes.slim import slim
+from scaletune.shells.kubernetes.snapshot import Snapshot, Stores, read_trial
 from scaletune.shells.kubernetes.views import read_job, study_key
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import KEY, raw_job, raw_pod, raw_study, raw_trial
@@ -56,24 +63,68 @@ def test_what_bears_our_label_again_is_mirrored_again() -> None:
     assert store.of(KEY) == ["7"]
 
 
+class _Lists(Client):
+    """An API server that lists a Job on each page, as of version 20."""
+
+    def __init__(self, *jobs: Json) -> None:
+        self._jobs = jobs
+
+    async def pages(self, kind: Kind, namespace: str, selector: str = "") -> AsyncIterator[Page]:
+        for job in self._jobs:
+            yield Page([job], "20")
+
+
+def _listed(store: Store[str], *jobs: Json) -> tuple[set[Key], str]:
+    return asyncio.run(listed(_Lists(*jobs), Source(JOB), store))
+
+
 def test_a_new_list_replaces_the_store_so_that_silent_deletions_are_seen() -> None:
     store = _store()
     for index in range(3):
         store.put(_job(5, index))
 
-    touched = store.replace([_job(8, 1)], version=20)
+    assert _listed(store, _job(8, 1), _job(9, 2)) == ({KEY}, "20")
 
-    assert store.of(KEY) == ["8"]
-    assert touched == {KEY}
+    assert sorted(store.of(KEY)) == ["8", "9"]
 
 
 def test_what_we_wrote_after_the_list_was_made_stays() -> None:
     store = _store()
     store.put(_job(21, 0))
 
-    store.replace([_job(8, 1)], version=20)
+    _listed(store, _job(8, 1))
 
     assert sorted(store.of(KEY)) == ["21", "8"]
+
+
+def test_models_that_are_kept_say_the_same_in_less_memory() -> None:
+    attempts = [given.attempt(1, "a", cause="Crashed")]
+    one, other = (read_trial(raw_trial(index, attempts=attempts)) for index in range(2))
+
+    kept = [slim(one), slim(other)]
+
+    assert kept == [one, other]
+    assert [each.to_yaml_fields() for each in kept] == [
+        each.to_yaml_fields() for each in (one, other)
+    ]
+    assert _bytes(kept) < _bytes([one, other])
+    copy = kept[0].status.model_copy(update={"crashes": 3})
+    assert "crashes" in copy.model_fields_set
+    assert "crashes" not in kept[1].status.model_fields_set
+
+
+def _bytes(things: object) -> int:
+    """What they weigh, of which what they share weighs once."""
+    seen: dict[int, int] = {}
+
+    def weigh(thing: object) -> None:
+        if id(thing) not in seen and not isinstance(thing, type):
+            seen[id(thing)] = sys.getsizeof(thing)
+            for part in gc.get_referents(thing):
+                weigh(part)
+
+    weigh(things)
+    return sum(seen.values())
 
 
 def test_what_cannot_be_read_is_left_out_and_the_rest_served() -> None:

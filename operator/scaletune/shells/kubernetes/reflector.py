@@ -10,7 +10,7 @@ its own writes.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -81,17 +81,6 @@ class Store(Generic[T]):
             del self._deleted[next(iter(self._deleted))]
         return self._forget(uid)
 
-    def replace(self, raws: Iterable[Json], version: int, namespace: str = "") -> set[Key]:
-        """Take in a full list (of a namespace): what is not on it and not newer than it is gone.
-
-        Returns whose they are.
-        """
-        touched, listed = set(), set()
-        for raw in raws:
-            listed.add(raw["metadata"]["uid"])
-            touched.add(self.put(raw))
-        return {key for key in touched if key is not None} | self.retain(listed, version, namespace)
-
     def retain(self, listed: Set[str], version: int, namespace: str = "") -> set[Key]:
         """Forget (of a namespace) what was not listed and is not newer than the list; whose."""
         touched = set()
@@ -119,6 +108,21 @@ class Source:
     kind: Kind
     namespace: str = ""
     selector: str = ""
+
+
+async def listed(client: Client, source: Source, store: Store[T]) -> tuple[set[Key], str]:
+    """Make a store like the API server: whose objects are or were in it, and the list's version.
+
+    What is not on the list and not newer than it is gone.
+    """
+    touched: set[Key | None] = set()
+    uids: set[str] = set()
+    async for page in client.pages(source.kind, source.namespace, source.selector):
+        touched.update(map(store.put, page.items))
+        uids.update(raw["metadata"]["uid"] for raw in page.items)
+        version = page.version
+    touched |= store.retain(uids, int(version), source.namespace)
+    return {key for key in touched if key is not None}, version
 
 
 class Reflector(Generic[T]):
@@ -191,17 +195,9 @@ class Reflector(Generic[T]):
         self.problem = None
 
     async def _list(self) -> None:
-        source = self._source
-        touched: set[Key | None] = set()
-        listed: set[str] = set()
-        async for page in self._client.pages(source.kind, source.namespace, source.selector):
-            touched.update(map(self._store.put, page.items))
-            listed.update(raw["metadata"]["uid"] for raw in page.items)
-            version = page.version
-        touched |= self._store.retain(listed, int(version), source.namespace)
+        touched, version = await listed(self._client, self._source, self._store)
         for key in touched:
-            if key is not None:
-                self._changed(key)
+            self._changed(key)
         self._version, self.problem = version, None
         self.synced.set()
         self._listed()

@@ -13,6 +13,7 @@ from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.names import job_name
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.reflector import Store
+from scaletune.shells.kubernetes.slim import slim
 from scaletune.shells.kubernetes.views import Job, Place, Pod, read_job, read_pod, study_key
 
 
@@ -24,6 +25,14 @@ def read_study(raw: Json) -> Study:
 def read_trial(raw: Json) -> Trial:
     """A Trial without the server's book-keeping. Raises ValueError."""
     return Trial.model_validate(_lean(raw))
+
+
+def _kept_study(raw: Json) -> Study:
+    return slim(read_study(raw))
+
+
+def _kept_trial(raw: Json) -> Trial:
+    return slim(read_trial(raw))
 
 
 def _lean(raw: Json) -> Json:
@@ -44,8 +53,8 @@ def _trial_key(raw: Json) -> Key | None:
 class Stores:
     """The mirrored objects of all studies."""
 
-    studies: Store[Study] = field(default_factory=lambda: Store(read_study, _own_key))
-    trials: Store[Trial] = field(default_factory=lambda: Store(read_trial, _trial_key))
+    studies: Store[Study] = field(default_factory=lambda: Store(_kept_study, _own_key))
+    trials: Store[Trial] = field(default_factory=lambda: Store(_kept_trial, _trial_key))
     jobs: Store[Job] = field(default_factory=lambda: Store(read_job, study_key))
     pods: Store[Pod] = field(default_factory=lambda: Store(read_pod, study_key))
 

@@ -22,7 +22,7 @@ from scaletune.api.model import GROUP, VERSION
 from scaletune.api.study import Study
 from scaletune.shells.kubernetes.client import STUDY, Client, Json, words
 from scaletune.shells.kubernetes.reconciler import Key, backoff
-from scaletune.shells.kubernetes.reflector import Store
+from scaletune.shells.kubernetes.reflector import Source, Store, listed
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class StudyWatch:
 
     async def _list(self) -> None:
         for namespace in self._namespaces or [""]:
-            items, version = await self._client.list(STUDY, namespace)
-            for key in self._store.replace(items, int(version), namespace):
+            touched, _ = await listed(self._client, Source(STUDY, namespace), self._store)
+            for key in touched:
                 self._changed(key)
         self._listed.set()
 
