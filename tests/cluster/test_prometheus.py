@@ -148,6 +148,8 @@ def test_reports_come_through_prometheus_and_without_it_while_it_is_gone(
         assert site.shown("s") == ("False", "ScrapesMissing")
         [trial] = site.end("s")
         assert trial.status.failure is None
+        # Nothing of it is heard any more, and people need not mend anything for it.
+        wait_until("the condition is gone", lambda: site.shown("s") == ("", ""), 60)
 
 
 def _is_read(site: Site, prometheus: Prometheus) -> bool:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaletune.api.conditions import METRICS_REACHABLE, condition
+from scaletune.api.conditions import FINISHED, METRICS_REACHABLE, Condition, condition
 from scaletune.api.study import StudyStatus
 from scaletune.shells.kubernetes.reachability import (
     GOOD,
@@ -84,3 +84,19 @@ def test_the_condition_says_what_to_do_and_goes_when_no_prometheus_is_asked() ->
     assert "the operator reads the pods itself" in found.message
     assert shown(study, status, None, now=cluster.NOW) == status
     assert forgotten(status).conditions == ()
+
+
+def test_a_study_that_rests_has_no_trouble_with_being_heard() -> None:
+    study, paused = cluster.study(), cluster.study(state="Paused")
+    told = shown(study, StudyStatus(), DOWN, now=cluster.NOW)
+    ended = Condition(type=FINISHED, status="True", reason="Completed")
+    finished = told.model_copy(update={"conditions": (*told.conditions, ended)})
+
+    for verdict in (None, DOWN, GOOD):
+        assert shown(study, finished, verdict, now=cluster.NOW).conditions == (ended,)
+        assert shown(paused, told, verdict, now=cluster.NOW).conditions == ()
+    leaving = told.model_copy(update={"running": 1})
+    assert shown(paused, leaving, DOWN, now=cluster.NOW).conditions != ()
+
+    heard = shown(study, StudyStatus(), GOOD, now=cluster.NOW)
+    assert shown(paused, heard, DOWN, now=cluster.NOW) == heard

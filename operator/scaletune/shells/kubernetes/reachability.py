@@ -10,7 +10,14 @@ directly at once.
 from dataclasses import dataclass
 from typing import Final
 
-from scaletune.api.conditions import METRICS_REACHABLE, Condition, with_condition
+from scaletune.api.conditions import (
+    FINISHED,
+    METRICS_REACHABLE,
+    Condition,
+    condition,
+    is_true,
+    with_condition,
+)
 from scaletune.api.study import Study, StudyStatus
 from scaletune.core.summarise import timestamp
 
@@ -82,10 +89,16 @@ class Steady:
 
 
 def shown(study: Study, status: StudyStatus, verdict: Verdict | None, now: float) -> StudyStatus:
-    """The status with the condition that tells of the verdict; without one it stays as it is."""
+    """The status with the condition that tells of the verdict; without one it stays as it is.
+
+    Of a study that rests nothing is heard, so it has no trouble with being heard either.
+    """
+    if _rests(study, status):
+        found = condition(status.conditions, METRICS_REACHABLE)
+        return forgotten(status) if found and found.status == "False" else status
     if verdict is None:
         return status
-    condition = Condition(
+    new = Condition(
         type=METRICS_REACHABLE,
         status="True" if verdict.is_good else "False",
         reason=verdict.reason,
@@ -93,7 +106,13 @@ def shown(study: Study, status: StudyStatus, verdict: Verdict | None, now: float
         last_transition_time=timestamp(now),
         observed_generation=study.metadata.generation,
     )
-    return status.model_copy(update={"conditions": with_condition(status.conditions, condition)})
+    return status.model_copy(update={"conditions": with_condition(status.conditions, new)})
+
+
+def _rests(study: Study, status: StudyStatus) -> bool:
+    """Whether no trial runs and none will before people say so."""
+    is_wanted = study.spec.state == "Running" and not is_true(status.conditions, FINISHED)
+    return status.running == 0 and not is_wanted
 
 
 def forgotten(status: StudyStatus) -> StudyStatus:
