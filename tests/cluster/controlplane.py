@@ -68,9 +68,13 @@ class ControlPlane:
             daemon.process.wait()
             self.daemons.remove(daemon)
 
-    def start_api_server(self) -> None:
-        """Start another one on what is stored, and wait until it is ready."""
-        self._start("kube-apiserver", self._api_flags)
+    def start_api_server(self, **flags: object) -> None:
+        """Start another one on what is stored, and wait until it is ready.
+
+        Flags of its own are named with underscores.
+        """
+        more = {name.replace("_", "-"): value for name, value in flags.items()}
+        self._start("kube-apiserver", {**self._api_flags, **more})
         wait("the API server", self.admin.is_ready, self.daemons[-1:], seconds_max=90)
 
     def _start(self, name: str, flags: dict[str, object]) -> None:

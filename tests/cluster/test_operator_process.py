@@ -1,4 +1,4 @@
-"""The operator as a process: two of them, frozen ones, and an API server that goes away."""
+"""The operator as a process: two of them, frozen ones, and one without its rights."""
 
 import json
 import signal
@@ -96,46 +96,6 @@ def test_of_two_operators_one_acts_and_the_other_goes_on_when_it_ends_is_killed_
         for study in ("s2", "s3", "s4"):
             assert len(_jobs(cluster, namespace, study)) == 2
         assert [line for line in one.lines() + other.lines() if "traceback" in line] == []
-
-
-def test_while_the_api_server_is_away_nothing_happens_and_afterwards_all_goes_on(
-    control_plane: Connection, standing: Standing, namespace: str, tmp_path: Path
-) -> None:
-    cluster, server = control_plane, standing.own().control_plane
-    with _operator(cluster, namespace, tmp_path) as operator:
-        _study(cluster, namespace, "s1")
-        _wait_for_jobs(cluster, namespace, "s1")
-        standing.deprive(namespace)  # a server that comes back knows no rights for a moment
-        server.end_api_server()
-        try:
-            wait_until("it notices", lambda: operator.page("readyz")[0] == 503, 60)
-            assert "does not answer" in operator.page("readyz")[1]
-            wait_until("it may not act any more", lambda: operator.metric(LEADER) == 0, 60)
-            assert operator.page("livez") == (200, "ok")
-        finally:
-            server.start_api_server()
-        wait_until("all is in sight again", lambda: operator.page("readyz") == (200, "ok"), 120)
-        assert operator.metric(LEADER) == 1
-        _study(cluster, namespace, "s2")
-        _wait_for_jobs(cluster, namespace, "s2")
-
-        # What is deleted while a watch cannot tell of it is gone all the same.
-        operator.send(signal.SIGSTOP)
-        for kind, name in (("trial", "s1-0000"), ("study", "s2")):
-            cluster.kubectl("delete", kind, name, "-n", namespace)
-        server.end_api_server()
-        server.start_api_server()
-        operator.send(signal.SIGCONT)
-        expired = {"cause": "expired", "resource": "trials"}
-        restarts = "scaletune_operator_watch_restarts_total"
-        wait_until("it lists again", lambda: operator.metric(restarts, **expired) > 0, 120)
-        made = [f"s1-{index:04d}-a1" for index in (1, 2)]
-        wait_until(
-            "the lost trial's place is taken", lambda: _jobs(cluster, namespace, "s1") == made, 120
-        )
-        wait_until("s2 is gone", lambda: _jobs(cluster, namespace, "s2") == [], 60)
-        assert operator.is_running()
-        assert [line for line in operator.lines() if "traceback" in line] == []
 
 
 def test_missing_rights_are_told_and_are_no_reason_to_crash(

@@ -21,8 +21,8 @@ from scaletune.shells.kubernetes.views import Job
 
 BACKOFF_SECONDS: Final = 15.0
 BACKOFF_SECONDS_MAX: Final = 300.0
-# Each try of a pod that cannot run costs five writes; all trials of a study together make no more
-# than one in ten seconds of it.
+# Each try of a pod that cannot run costs five writes; after a second chance that comes soon, all
+# trials of a study together make no more than one in ten seconds of it.
 BACKOFF_SECONDS_OF_A_PLACE: Final = 50.0
 BACKOFF_SECONDS_OF_ALL: Final = 3600.0
 
@@ -78,11 +78,11 @@ def postponed(trial: Trial, parallelism: int, now: float) -> Trial:
     number = _in_a_row(trial, _POSTPONES) if is_unstarted else _in_a_row(trial, _INTERRUPTS) - 1
     if number < 1:
         return trial
-    most = BACKOFF_SECONDS_MAX
+    least, most = 0.0, BACKOFF_SECONDS_MAX
     if last.cause == CANNOT_START:
-        together = BACKOFF_SECONDS_OF_A_PLACE * parallelism
-        most = max(most, min(BACKOFF_SECONDS_OF_ALL, together))
-    seconds = min(most, BACKOFF_SECONDS * 2.0 ** (number - 1))
+        together = min(BACKOFF_SECONDS_OF_ALL, BACKOFF_SECONDS_OF_A_PLACE * parallelism)
+        least, most = together if number > 1 else 0.0, max(most, together)
+    seconds = max(least, min(most, BACKOFF_SECONDS * 2.0 ** (number - 1)))
     return _with(trial, start_after=timestamp(now + seconds))
 
 
