@@ -1,7 +1,10 @@
 """What pods say is entered in the Trials: once, together with their end, and for the right one."""
 
 import math
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from scaletune.api.trial import Trial
 from scaletune.core.reports import Telemetry
@@ -114,13 +117,30 @@ def test_the_trainers_end_is_the_attempts_whatever_runs_beside_it() -> None:
     assert given.snapshot(trials=[raw_trial()], pods=(pod,)).has_live_pods(trial)
 
 
-def test_cost_alone_is_stored_in_steps_of_ten_seconds() -> None:
-    known = attempt(1, "pod-uid", deviceSeconds=3.0)
-    trials = [raw_trial(attempts=[known], state="Running", deviceSeconds=3.0)]
+@pytest.mark.parametrize(
+    ("budget", "seconds"), [({"gpuHours": 1, "trials": 9}, 10), ({"trials": 9}, 60)], ids=str
+)
+def test_cost_alone_is_stored_each_minute_and_oftener_where_it_is_bounded(
+    budget: Json, seconds: int
+) -> None:
+    known = attempt(1, "pod-uid", deviceSeconds=5.0)
+    trials = [raw_trial(attempts=[known], state="Running", deviceSeconds=5.0)]
+    taken = given.snapshot(trials=trials, jobs=(raw_job(),), pods=(raw_pod(),))
+    taken = replace(taken, study=given.study(budget=budget))
 
-    assert _entered(raw_pod(), trials=trials, now=SOON) == []
-    [trial] = _entered(raw_pod(), trials=trials, now=SOON + 9)
-    assert trial.status.device_seconds == 14.0
+    assert entered(taken, {}, SOON + seconds - 1) == []
+    [trial] = entered(taken, {}, SOON + seconds)
+    assert trial.status.device_seconds == 5.0 + seconds
+
+
+def test_a_newer_checkpoint_is_stored_as_soon_as_ten_seconds_of_cost_are() -> None:
+    known = attempt(1, "pod-uid", deviceSeconds=5.0)
+    trials = [raw_trial(attempts=[known], state="Running", deviceSeconds=5.0)]
+    heard = {"pod-uid": Telemetry("pod-uid", checkpoint=3)}
+
+    assert _entered(raw_pod(), heard=heard, trials=trials, now=SOON + 9) == []
+    [trial] = _entered(raw_pod(), heard=heard, trials=trials, now=SOON + 10)
+    assert trial.status.checkpoint is not None
 
 
 def test_a_diverged_trial_has_failed_by_its_own_fault() -> None:

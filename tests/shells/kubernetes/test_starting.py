@@ -229,6 +229,26 @@ def test_what_never_ran_is_tried_again_later_and_counts_for_nothing(case: str) -
     assert trial.status.start_after is not None
 
 
+def test_an_image_without_the_trainer_counts_for_nothing_on_a_machine_so_slow_that_it_shows() -> (
+    None
+):
+    pod, reason, _ = NEVER_RAN["trainer package"]
+
+    trial = _entered(pod, state="Running")
+
+    assert (trial.status.attempts[-1].cause, trial.status.state) == ("CannotStart", "Pending")
+    assert (trial.status.crashes, _started(trial).reason) == (0, reason)
+
+
+def test_what_a_script_misses_is_not_taken_for_a_missing_trainer() -> None:
+    error = "No module named 'scaletune_trainer.elsewhere'"
+    message = TerminationMessage(Reason.USER_ERROR, step=0, error=error)
+
+    trial = _entered(raw_pod(state=ended(message, 43, "Error"), phase="Failed"))
+
+    assert trial.status.state == "Failed"
+
+
 def test_a_pod_that_fails_while_its_trial_runs_has_crashed() -> None:
     pod = raw_pod(phase="Failed", containerStatuses=[])
 

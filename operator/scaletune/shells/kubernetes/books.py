@@ -23,8 +23,8 @@ from scaletune.shells.kubernetes.snapshot import Snapshot
 from scaletune.shells.kubernetes.views import Pod
 
 CHARGE_SECONDS: Final = 10.0
-# What waits may wait for long and by the hundred, and pods that have a node cost all the while.
-CHARGE_SECONDS_OF_ONE_THAT_WAITS: Final = 60.0
+# Where nothing else is new, and no bound on cost hangs on it.
+CHARGE_SECONDS_ALONE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,16 @@ def entered(snapshot: Snapshot, scraped: Mapping[str, Telemetry], now: float) ->
             read[index] = _closed(snapshot.study, read[index], page.verdict, now)
     waiting = sum(map(_is_waiting, read.values()))
     devices = snapshot.study.spec.template.devices
-    return [
-        trial
-        for index, trial in sorted(read.items())
-        if _is_worth_storing(snapshot.trials[index], trial, devices * _seconds(trial, waiting))
-    ]
+    is_bounded = snapshot.study.spec.budget.gpu_hours is not None
+    worth = []
+    for index, trial in sorted(read.items()):
+        before = snapshot.trials[index]
+        alone = CHARGE_SECONDS if is_bounded or _progresses(before, trial) else CHARGE_SECONDS_ALONE
+        # What waits may wait for long and by the hundred, and pods with a node cost all the while.
+        seconds = waiting * CHARGE_SECONDS_ALONE if _is_waiting(trial) else alone
+        if _is_worth_storing(before, trial, devices * seconds):
+            worth.append(trial)
+    return worth
 
 
 def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], now: float) -> _Page:
@@ -87,7 +92,7 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
         if said is not None and said.refusal:
             return _failed(page, failures.incompatible(trial, said.refusal))
         return replace(page, trial=prognosis.of_running(trial, gang, now))
-    obstacle = starting.never_whole(gang, end) if was_waiting else None
+    obstacle = starting.never_whole(gang, end) if was_waiting else starting.without_trainer(gang)
     if obstacle is not None or (was_waiting and is_withdrawn):
         return _not_started(page, obstacle, now)
     return _judged(snapshot, page, end)
@@ -169,9 +174,10 @@ def _closed(study: Study, trial: Trial, verdict: Verdict, now: float) -> Trial:
     return prognosis.of_ended(study, trial, verdict, now)
 
 
-def _seconds(trial: Trial, waiting: int) -> float:
-    """How many seconds' cost of a trial are worth a write."""
-    return waiting * CHARGE_SECONDS_OF_ONE_THAT_WAITS if _is_waiting(trial) else CHARGE_SECONDS
+def _progresses(before: Trial, after: Trial) -> bool:
+    """Whether a checkpoint or a sequence is to be stored."""
+    old, new = before.status, after.status
+    return (old.checkpoint, old.acknowledged) != (new.checkpoint, new.acknowledged)
 
 
 def _is_waiting(trial: Trial) -> bool:
@@ -183,7 +189,7 @@ def _is_worth_storing(before: Trial, after: Trial, cost_min: float) -> bool:
     """Anything but cost, checkpoint, acknowledged sequence and the pod's uid is stored at once.
 
     These are stored along with it (a pod's start changes the state), or when enough cost has
-    gathered.
+    gathered: little, if a checkpoint or a sequence is to be stored as well.
     """
     if _apart_from_progress(before) != _apart_from_progress(after):
         return True

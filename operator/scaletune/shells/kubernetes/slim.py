@@ -1,10 +1,12 @@
 """Slim: models that are kept by the thousand share what is equal in them. Nothing else changes.
 
 A model as pydantic makes it has a set of the fields that were given, and a dictionary of its own:
-most of what it weighs, and nearly always the same. Sharing is safe because models are frozen, and
-copies of them get a set of their own.
+most of what it weighs, and nearly always the same; so are its labels and owners. Sharing is safe
+because models are frozen, and copies of them get a set of their own.
 """
 
+import json
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -24,7 +26,7 @@ def slim(model: M) -> M:
     object.__setattr__(
         new, "__pydantic_fields_set__", _FIELD_SETS.setdefault(frozenset(given), given)
     )
-    object.__setattr__(new, "__pydantic_extra__", model.model_extra)
+    object.__setattr__(new, "__pydantic_extra__", _slim(model.model_extra))
     object.__setattr__(new, "__pydantic_private__", model.__pydantic_private__)
     return new
 
@@ -34,4 +36,9 @@ def _slim(value: Any) -> Any:
         return slim(value)
     if isinstance(value, tuple):
         return tuple(map(_slim, value))
-    return value
+    return _shared(json.dumps(value)) if isinstance(value, dict | list) else value
+
+
+@lru_cache(maxsize=1000)
+def _shared(text: str) -> Any:
+    return json.loads(text)

@@ -23,6 +23,7 @@ CANNOT_RUN: Final = frozenset({"StartError", "ContainerCannotRun"})
 
 SUSPENDED: Final = "Suspended"
 INCOMPLETE: Final = "GangIncomplete"
+TRAINER_MISSING: Final = "TrainerMissing"
 _REASONS: Final = {
     **dict.fromkeys(
         (
@@ -70,7 +71,7 @@ REMEDIES: Final = {
     " template.pod",
     "ContainerNotCreated": f"{_TEMPLATE}: its command, mounts or securityContext",
     "CannotRun": "The image must have what the command names",
-    "TrainerMissing": "Install scaletune[trainer] in the image, for the Python that the command"
+    TRAINER_MISSING: "Install scaletune[trainer] in the image, for the Python that the command"
     " names",
     "Unschedulable": "It starts by itself once a node has room. If none ever will: lower the"
     " resources, or correct nodeSelector, affinity or tolerations in template.pod",
@@ -165,6 +166,12 @@ def unstarted(gang: Gang) -> Obstacle | None:
     return next(found, None)
 
 
+def without_trainer(gang: Gang) -> Obstacle | None:
+    """Why a gang that was seen to run had nothing to run: a slow machine shows even that."""
+    obstacle = unstarted(gang)
+    return obstacle if obstacle is not None and obstacle.reason == TRAINER_MISSING else None
+
+
 def never_whole(gang: Gang, end: End) -> Obstacle | None:
     """Why a gang that has ended never ran as a whole; None when it did, or is not to blame.
 
@@ -220,8 +227,9 @@ def _never_ran(pod: Pod) -> Obstacle | None:
     text = pod.ending.message.strip()
     if pod.ending.reason in CANNOT_RUN:
         return Obstacle.of("CannotRun", f"the container cannot start: {text}")
-    if "No module named" in text and "scaletune_trainer" in text:
-        return Obstacle.of("TrainerMissing", f"the image lacks the trainer package: {text}")
+    is_ours = message_of(pod) is not None  # what a script misses stands in words of our PID 1
+    if "No module named" in text and "scaletune_trainer" in text and not is_ours:
+        return Obstacle.of(TRAINER_MISSING, f"the image lacks the trainer package: {text}")
     return None
 
 
