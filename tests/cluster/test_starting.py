@@ -192,8 +192,8 @@ def _resting(namespace: str) -> list[Json]:
     silent = [*studies.QUADRATIC, "--sleep", "600"]
     return [
         studies.study(here, "finished", budget=one),
-        studies.study(here, "failed", failing, parallelism=3),
-        studies.study(here, "paused", state="Paused"),
+        studies.study(here, "failed", failing, budget={"trials": 9}, parallelism=3),
+        studies.study(here, "paused", state="Paused", budget=one),
         studies.study(here, "unheard", silent, budget=one),
     ]
 
