@@ -8,6 +8,7 @@
 - `checkpoints`: a folder that pods may write to and the test may look into.
 - `operator_image`: the operator's image is built and on every node.
 - `operator`: one runs for the namespace, whose claims are bound.
+- `release`: the chart can be installed in the namespace; it is uninstalled afterwards.
 - `prometheus`: a real one, which scrapes the trials of the namespace every second.
 
 - `own_clusters`: not a cluster, but leave to start some, for tests of the cluster itself.
@@ -32,6 +33,7 @@ from tests.cluster.daemons import Progress
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator
 from tests.cluster.prometheus import Prometheus, trials
+from tests.cluster.releases import Release
 from tests.cluster.standing import VARIABLE, Standing
 
 FIXTURES = {"cluster", "control_plane", "own_clusters", "two_nodes"}
@@ -201,6 +203,22 @@ def operator(
     cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
     with Operator(cluster, namespace, tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def release(
+    cluster: Connection,
+    crds: list[str],
+    operator_image: Path,
+    namespace: str,
+    checkpoints: Mount,
+) -> Iterator[Release]:
+    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
+    bound = "--for=jsonpath={.status.phase}=Bound"
+    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
+    made = Release(cluster, namespace)
+    yield made
+    made.helm("uninstall", "--ignore-not-found", "--wait")
 
 
 @pytest.fixture

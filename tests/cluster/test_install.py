@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,49 +10,14 @@ import pytest
 import yaml
 
 from scaletune.api.conditions import FINISHED, condition
-from tests.cluster import mounts, operators_image, studies
+from tests.cluster import operators_image, studies
 from tests.cluster.connection import Connection, Refused
-from tests.cluster.mounts import Mount
 from tests.cluster.operators import wait_until
+from tests.cluster.releases import Release
 from tests.cluster.standing import Standing
 from tests.helm import chart
 
-RELEASE = "scaletune"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_clusters")]
-
-
-class Release:
-    """The chart in a namespace of the test."""
-
-    def __init__(self, connection: Connection, namespace: str) -> None:
-        self._connection, self.namespace = connection, namespace
-
-    def helm(self, verb: str, *words: str, values: Mapping[str, Any] | None = None) -> str:
-        place = ("--namespace", self.namespace)
-        kubeconfig = self._connection.kubeconfig
-        return chart.helm(verb, RELEASE, *words, *place, values=values, kubeconfig=kubeconfig)
-
-    def pods(self) -> list[dict[str, Any]]:
-        """The operator's pods that are not on their way out."""
-        selector = f"app.kubernetes.io/instance={RELEASE}"
-        found = self._connection.get("pods", "-n", self.namespace, "-l", selector)["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-
-@pytest.fixture
-def release(
-    cluster: Connection,
-    crds: list[str],
-    operator_image: Path,
-    namespace: str,
-    checkpoints: Mount,
-) -> Iterator[Release]:
-    cluster.apply(*mounts.claims(namespace, [checkpoints, *mounts.PYTHON]))
-    bound = "--for=jsonpath={.status.phase}=Bound"
-    cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
-    made = Release(cluster, namespace)
-    yield made
-    made.helm("uninstall", "--ignore-not-found", "--wait")
 
 
 def _run(cluster: Connection, namespace: str, name: str) -> None:
