@@ -59,6 +59,9 @@ operator-image:  ## Build the operator's image, as IMAGE.
 bench-operator: .venv/test  ## Measure what an idle operator costs, with up to 10,000 Trials present.
 	$(BIN)/python -m tests.bench.operator_idle $(BENCH)
 
+bench-latency: .venv/test  ## Measure how fast the operator acts, on a real Kubernetes.
+	$(BIN)/python -m tests.bench.operator_latency $(BENCH)
+
 bench: .venv/test  ## Measure the search on recorded trainings, beside other tuners' results.
 	$(BIN)/python -m tests.bench $(BENCH)
 
@@ -66,7 +69,8 @@ diagram: .venv/test  ## Draw the life of a trial into docs/architecture.md from 
 	$(BIN)/python -m scaletune.core.diagram docs/architecture.md
 
 bench-chaos: .venv/test  ## Kill everything at random while many trials run on a real Kubernetes: TRIALS=1000, SEED=...
-	SCALETUNE_CHAOS_TRIALS=$(TRIALS) SCALETUNE_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -s tests/cluster/test_chaos.py
+	SCALETUNE_CHAOS_SEVERE=1 SCALETUNE_CHAOS_TRIALS=$(TRIALS) SCALETUNE_CHAOS_SEED=$(SEED) \
+	$(BIN)/python -m pytest -s tests/cluster/test_chaos.py
 
 cluster-tools: .venv/test  ## Install what the test cluster needs from Debian, and build the rest.
 	$(BIN)/python -m tests.cluster tools
@@ -96,4 +100,4 @@ clean:  ## Remove the environment and everything that was generated.
 	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
 	@touch $@ .venv/demo
 
-.PHONY: help bench-chaos demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean
+.PHONY: help bench-chaos bench-latency demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean

@@ -12,6 +12,7 @@ import contextlib
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,7 +140,7 @@ async def _create(cluster: Connection, bodies: Sequence[Json]) -> None:
         async with places:
             raw = await client.create(TRIAL, body)
             # As the operator would: else it had this to write for each of them.
-            await client.replace(TRIAL, raw | {"status": {"state": "Paused"}}, "status")
+            await client.replace(TRIAL, raw | {"status": _status(raw["spec"]["index"])}, "status")
 
     try:
         await asyncio.gather(*map(one, bodies))
@@ -171,10 +172,47 @@ def _trial(namespace: str, study: str, uid: str, index: int) -> Json:
         "spec": {
             "study": study,
             "index": index,
-            "until": 1,
+            "until": 9,
             "state": "Paused",
             "parameters": [{"name": "x", "float": (index * 7919 % 10007) / 10007}],
         },
+    }
+
+
+def _status(index: int) -> Json:
+    """What a trial has stored that was paused after two milestones."""
+    levels = [1, 3]
+    records = [
+        {
+            "at": level,
+            "step": level,
+            "value": (index * 7919 % 10007) / 10007 + 1 / level,
+            "deviceSeconds": 1.5 * level,
+            "number": 2 * index + place + 1,
+            "decision": "Continue",
+            "evidence": {"n": index + 1, "rank": 0, "quota": index // 3 + 1},
+        }
+        for place, level in enumerate(levels)
+    ]
+    life = str(uuid.uuid5(uuid.NAMESPACE_OID, str(index)))
+    last = {"step": 4, "value": 0.5, "generation": 1, "sequence": 9, "deviceSeconds": 6.5}
+    attempt = {
+        "number": 1,
+        "incarnation": life,
+        "templateHash": "0123456789abcdef",
+        "deviceSeconds": 6.5,
+        "cause": "Paused",
+        "startedAt": "2026-01-01T00:00:00Z",
+    }
+    return {
+        "state": "Paused",
+        "reason": "spec.state of the study is Paused",
+        "milestones": records,
+        "attempts": [attempt],
+        "checkpoint": {"incarnation": life, "step": 4},
+        "last": last,
+        "deviceSeconds": 6.5,
+        "acknowledged": 9,
     }
 
 

@@ -3,8 +3,9 @@
 What is done when is drawn from a seed, which is printed, with everything that was done: so a run
 can be had again. Not to the letter, because what the system does meanwhile is not drawn.
 
-Nothing here is gentle: the operator and Prometheus get SIGKILL, so does the second node's kubelet;
-its cable is pulled; pods are deleted with and without grace; and workers are killed in their pods.
+Nothing here is gentle: the operator, Prometheus and the API server get SIGKILL, so does the second
+node's kubelet; its cable is pulled; pods are deleted with and without grace; and workers are killed
+in their pods.
 """
 
 import random
@@ -17,6 +18,7 @@ from typing import Final
 
 from scaletune.shells.kubernetes.names import STUDY_LABEL
 from tests.cluster.connection import Connection, Refused
+from tests.cluster.controlplane import ControlPlane
 from tests.cluster.node import Node
 from tests.cluster.operators import Operator
 from tests.cluster.prometheus import Prometheus
@@ -124,7 +126,10 @@ class Pods:
         return self._each_way(["exec"], ["--", "python3", "-c", KILL_THE_WORKERS])
 
     def _each_way(self, before: list[str], after: list[str] | None = None) -> str:
-        running = sorted(self._running())
+        try:
+            running = sorted(self._running())
+        except Refused:  # the API server is away
+            return NOTHING
         if not running:
             return NOTHING
         pod = self._dice.choice(running)
@@ -142,12 +147,20 @@ class Pods:
                 yield pod["metadata"]["name"]
 
 
-def of_the_processes(operator: Operator, prometheus: Prometheus) -> list[Fault]:
-    """The operator and Prometheus, killed and started again."""
+def of_the_processes(
+    operator: Operator, prometheus: Prometheus, operator_max: float, prometheus_max: float
+) -> list[Fault]:
+    """The operator and Prometheus, killed and started again after so many seconds at most."""
     return [
-        Fault("operator", 2, operator.kill, operator.start, (0.0, 4.0)),
-        Fault("prometheus", 2, prometheus.kill, prometheus.start, (0.0, 15.0)),
+        Fault("operator", 2, operator.kill, operator.start, (0.0, operator_max)),
+        Fault("prometheus", 2, prometheus.kill, prometheus.start, (0.0, prometheus_max)),
     ]
+
+
+def of_the_api_server(server: ControlPlane, seconds_max: float) -> list[Fault]:
+    """The API server, seldom: nothing goes on without it."""
+    away, back = server.end_api_server, server.start_api_server
+    return [Fault("API server", 1, away, back, (2.0, seconds_max))]
 
 
 def of_the_pods(pods: Pods) -> list[Fault]:

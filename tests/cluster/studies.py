@@ -112,26 +112,40 @@ def _undecided(trial: Trial) -> Trial:
 
 @contextmanager
 def watched(connection: Connection, kind: str, namespace: str) -> Iterator[dict[str, set[str]]]:
-    """The uids that objects of a kind had, by name, while the context lasts."""
+    """The uids that objects of a kind had, by name, while the context lasts.
+
+    When the API server goes away, the watch is begun anew once it is back.
+    """
     seen: dict[str, set[str]] = {}
+    is_over = threading.Event()
+    running: list[subprocess.Popen[str]] = []
     form = 'jsonpath={.metadata.name} {.metadata.uid}{"\\n"}'
     command = [str(connection.program), "get", kind, "-n", namespace, "--watch", "-o", form]
     environment = {"KUBECONFIG": str(connection.kubeconfig), "KUBECACHEDIR": str(connection.cache)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
     def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            name, uid = line.split()
-            seen.setdefault(name, set()).add(uid)
+        while not is_over.is_set():
+            with subprocess.Popen(
+                command,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            ) as process:
+                running[:] = [process]
+                assert process.stdout is not None
+                for line in process.stdout:
+                    name, uid = line.split()
+                    seen.setdefault(name, set()).add(uid)
+            is_over.wait(0.5)
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
         yield seen
     finally:
-        process.terminate()
-        process.wait()
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
+        is_over.set()
+        while reader.is_alive():
+            for process in running:
+                process.terminate()
+            reader.join(0.2)

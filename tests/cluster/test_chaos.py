@@ -1,7 +1,9 @@
 """Many trials while everything that can die does: nothing is lost, doubled, orphaned or misjudged.
 
 How many trials, and from which seed, can be said by environment variables: the short run is for
-every day, `make bench-chaos` runs for longer.
+every day. `make bench-chaos` runs for longer and is severe: the API server goes away too, whatever
+does is away for up to a minute and a half, and the operator acts under a Lease, so that each new
+one has to wait until that of the dead one has run out.
 """
 
 import json
@@ -24,8 +26,9 @@ from scaletune.shells.recorded import ledger_lines
 from scaletune.shells.replay import read_lines, replay
 from scaletune_trainer import wire
 from tests.cluster import chaos, mounts, studies
-from tests.cluster.chaos import Chaos, Pods
-from tests.cluster.connection import Connection
+from tests.cluster.chaos import Chaos, Fault, Pods
+from tests.cluster.cluster import Cluster
+from tests.cluster.connection import Connection, Refused
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
 from tests.cluster.prometheus import Prometheus
@@ -33,8 +36,10 @@ from tests.cluster.standing import Standing
 
 TRIALS: Final = int(os.environ.get("SCALETUNE_CHAOS_TRIALS", "100"))
 SEED: Final = int(os.environ.get("SCALETUNE_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
-SECONDS_MAX: Final = 120 + 20 * TRIALS
-PAUSE_SECONDS: Final = 3.0
+IS_SEVERE: Final = os.environ.get("SCALETUNE_CHAOS_SEVERE") == "1"
+SECONDS_MAX: Final = 120 + (40 if IS_SEVERE else 20) * TRIALS
+AWAY_SECONDS_MAX: Final = 90.0
+PAUSE_SECONDS: Final = 12.0 if IS_SEVERE else 3.0
 """Often enough that most parts are hit many times, and seldom enough that the operator starts."""
 NAME: Final = "chaos"
 
@@ -53,9 +58,9 @@ def operator(
     settings = {
         "SCALETUNE_PROMETHEUS_URL": prometheus.url,
         "SCALETUNE_PROMETHEUS_INTERVAL_SECONDS": "1",
-        # There is never a second one, and waiting for the Lease of a dead one would leave chaos
-        # most of the time alone with itself.
-        "SCALETUNE_ELECTION": "0",
+        # Where faults follow each other closely, waiting for the Lease of a dead one would leave
+        # chaos most of the time alone with itself.
+        "SCALETUNE_ELECTION": "1" if IS_SEVERE else "0",
     }
     with Operator(two_nodes, namespace, tmp_path, **settings) as running:
         yield running
@@ -88,10 +93,11 @@ def test_whatever_dies_nothing_is_lost_doubled_orphaned_or_misjudged(
     prometheus: Prometheus,
 ) -> None:
     sys.stderr.write(f"{TRIALS} trials, SCALETUNE_CHAOS_SEED={SEED}\n")
-    faults = chaos.of_the_processes(operator, prometheus)
+    faults = _faults(operator, prometheus)
     faults += chaos.of_the_pods(Pods(two_nodes, namespace, NAME, SEED))
     if not standing.is_given:  # somebody else's nodes are left alone
-        faults += chaos.of_a_node(standing.own().nodes[1], seconds_max=20)
+        faults += _faults_of_the_cluster(standing.own())
+        standing.deprive(namespace)  # an API server that comes back knows no rights for a moment
     storm = Chaos(SEED, faults, PAUSE_SECONDS)
 
     with studies.watched(two_nodes, "jobs", namespace) as jobs:
@@ -115,6 +121,20 @@ def test_whatever_dies_nothing_is_lost_doubled_orphaned_or_misjudged(
     doubled = {name: uids for name, uids in jobs.items() if len(uids) > 1}
     assert doubled == {}
     assert {line["message"] for line in operator.lines() if line["level"] == "error"} == set()
+
+
+def _faults(operator: Operator, prometheus: Prometheus) -> list[Fault]:
+    if IS_SEVERE:
+        return chaos.of_the_processes(operator, prometheus, 30.0, AWAY_SECONDS_MAX)
+    return chaos.of_the_processes(operator, prometheus, 4.0, 15.0)
+
+
+def _faults_of_the_cluster(own: Cluster) -> list[Fault]:
+    node = own.nodes[1]
+    if IS_SEVERE:
+        server = chaos.of_the_api_server(own.control_plane, AWAY_SECONDS_MAX)
+        return server + chaos.of_a_node(node, AWAY_SECONDS_MAX)
+    return chaos.of_a_node(node, 20.0)
 
 
 def _assert_nothing_is_lost_or_doubled(
@@ -163,7 +183,10 @@ def _plain(made: Decide) -> tuple[Any, ...]:
 
 
 def _is_finished(cluster: Connection, namespace: str) -> bool:
-    study, _ = studies.stored(cluster, namespace, NAME)
+    try:
+        study, _ = studies.stored(cluster, namespace, NAME)
+    except Refused:  # the API server is away
+        return False
     return is_true(study.status.conditions, FINISHED)
 
 
