@@ -99,13 +99,13 @@ def test_the_pod_after_the_suspension_is_another_life_whose_cost_is_added() -> N
 
 def test_a_pod_costs_what_it_was_made_for_whatever_the_template_says_now() -> None:
     pod = raw_pod(uid="life")
-    told = {"name": wire.Variable.TRIAL, "value": json.dumps({"processes": 2})}
+    told = {"name": wire.Variable.TRIAL, "value": json.dumps({"processes": 8})}
     pod["spec"]["containers"][0]["env"] = [told]
 
-    before = _entered(_running(), raw_pod(uid="life"), job=raw_job(), processesPerNode=8)
-    trial = _entered(_running(), pod, job=raw_job(), processesPerNode=8)
+    before = _entered(_running(), raw_pod(uid="life"), job=raw_job(), processesPerNode=2)
+    trial = _entered(_running(), pod, job=raw_job(), processesPerNode=2)
 
-    assert trial.status.device_seconds == before.status.device_seconds / 4
+    assert trial.status.device_seconds == before.status.device_seconds * 4
 
 
 def test_a_disruption_is_remembered_when_the_pod_is_gone_before_its_end_was_seen() -> None:
