@@ -104,9 +104,15 @@ def _print(options: argparse.Namespace, workers: int, ours: report.Results) -> N
     print(f"\n### {options.suite}, {workers} workers\n")
     print(report.markdown(HEAD, report.table(rows)))
     for at in report.PERCENTS[1:]:
-        head, *lines = report.by_box(rows, at)
-        print(f"\nregret at {at[1:]} %\n")
-        print(report.markdown(head, lines))
+        _print_by_box(f"regret at {at[1:]} %", report.by_box(rows, at))
+    if "random" in rows:
+        _print_by_box("regret at 100 %, less random's", report.against(rows, "random", "r100"))
+
+
+def _print_by_box(title: str, lines: list[list[str]]) -> None:
+    head, *rest = lines
+    print(f"\n{title}\n")
+    print(report.markdown(head, rest))
 
 
 if __name__ == "__main__":

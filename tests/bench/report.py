@@ -76,6 +76,18 @@ def by_box(rows: Results, at: str) -> list[list[str]]:
     return lines
 
 
+def against(rows: Results, other: str, at: str) -> list[list[str]]:
+    """How much more regret than another row, on each box: the mean of paired differences."""
+    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    boxes = sorted({box for box, _ in pairs})
+    lines = [["", *boxes]]
+    for name, results in rows.items():
+        more = {pair: results[pair][at] - rows[other][pair][at] for pair in pairs}
+        of = [[more[pair] for pair in pairs if pair[0] == box] for box in boxes]
+        lines.append([name, *(_with_error(each, digits=3) for each in of)])
+    return lines
+
+
 def geometric(results: Mapping[Pair, Figures], pairs: Iterable[Pair], at: str) -> float:
     """The geometric mean over boxes of the mean regret."""
     per_box: dict[str, list[float]] = {}

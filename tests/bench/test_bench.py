@@ -61,3 +61,12 @@ def test_ties_share_a_rank_and_small_regrets_count_as_the_floor() -> None:
 
     assert [line[1] for line in report.table(rows)] == ["1.50 ± 0.00", "1.50 ± 0.00", "3.00 ± 0.00"]
     assert [line[-1] for line in report.table(rows)] == ["0.0100", "0.0100", "0.3000"]
+
+
+def test_regret_beside_another_row_is_paired() -> None:
+    def figures(*regrets: float) -> dict[report.Pair, report.Figures]:
+        return {("box", s): dict.fromkeys(report.FLOORS, r) for s, r in enumerate(regrets)}
+
+    rows = {"a": figures(0.1, 0.5), "random": figures(0.2, 0.6)}
+
+    assert report.against(rows, "random", "r100")[1] == ["a", "-0.100 ± 0.000"]

@@ -159,6 +159,23 @@ def test_what_diverges_is_avoided() -> None:
     assert sum(x > 0.5 for x in found) <= len(found) // 5
 
 
+def test_the_model_tries_no_copies_of_the_best_where_the_function_is_rough() -> None:
+    def rough(values: dict[str, Any]) -> float:
+        cell = f"{int(8 * values['x'])}/{int(8 * values['w'])}"
+        smooth = (values["x"] - 0.7) ** 2 + (values["w"] - 0.3) ** 2
+        return float(smooth + 0.3 * random.Random(cell).random())
+
+    square = study(parameters=[X, {"name": "w", "float": {"min": 0.0, "max": 1.0}}])
+    trials = seen(square, 120, rough)
+    tried = [given.values(trial.spec.parameters) for trial in trials]
+    found = [values for kind, values in proposed(square, trials, 60) if kind == "Model"]
+
+    def apart(values: dict[str, Any]) -> float:
+        return float(min(max(abs(values[name] - each[name]) for name in "xw") for each in tried))
+
+    assert min(map(apart, found)) > 0.07
+
+
 def test_a_space_of_a_single_point_has_one_configuration() -> None:
     one = study(parameters=[{"name": "z", "choice": {"values": ["a"]}}])
     trials = seen(one, 40, lambda values: 1.0)
