@@ -10,7 +10,7 @@ from tests.core import given
 
 MODES = ("Promote", "Stop", "Full")
 GROUPED = ("successiveHalving", "hyperband", "PromoteInBrackets", "StopInBrackets")
-EVERY = (*MODES, *GROUPED)
+EVERY = (*MODES, *GROUPED, "Carbs")
 SPACES: list[dict[str, Any]] = [
     {"float": {"min": 1e-5, "max": 1e-1, "scale": "Log", "center": 1e-3}},
     {"float": {"min": -1.0, "max": 1.0}},
@@ -65,6 +65,8 @@ def studies(draw: st.DrawFn, modes: tuple[str, ...] = MODES, trials_max: int = 1
         "initial": [{}] * draw(st.sampled_from([0, 0, 1, 3])),
         "state": draw(st.sampled_from(["Running", "Running", "Running", "Paused", "Stopped"])),
     }
+    if spec["mode"] == "Carbs":
+        spec["sampler"] = {}
     if draw(st.integers(0, 3)) == 0:
         spec["target"] = draw(finite)
     if draw(st.booleans()):

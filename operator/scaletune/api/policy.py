@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from scaletune.api.model import Int, Model
-from scaletune.api.rules import rule, rules
+from scaletune.api.model import Int, Model, Number
+from scaletune.api.rules import distinct, rule, rules
 
 
 class Asha(Model):
@@ -57,6 +57,29 @@ class Hyperband(Model):
     eta^2, ... Left out, there are four rungs below training.max."""
 
 
+class Carbs(Model):
+    """Cost-aware Pareto-region search (Fetterman et al., arXiv:2306.08055): the best value at every
+    cost, found from cheap trials upwards. Every trial is trained in full, and it decides itself
+    what to try next, so no sampler is named beside it."""
+
+    radius: Annotated[Number, Field(gt=0, le=10)] = 0.3
+    """radius is the typical step from a good trial to a new one. The unit is half the range of a
+    parameter; of one without a range a factor of 10 on a Log scale, 2.3 logits on a Logit scale,
+    and its center on a Linear one."""
+    repeat_every: Annotated[Int, Field(ge=0, le=10_000)] = 5
+    """repeatEvery is after how many finished trials one of the best is run once more, with another
+    seed: a single lucky run must not lead the search. 0 repeats none."""
+    cost_max: Annotated[Number, Field(gt=0, le=1e30)] | None = None
+    """costMax is the ceiling: no trial is proposed whose predicted cost lies above it, as long as
+    a cheaper one is known of. The unit is device seconds."""
+    milestones: Annotated[
+        tuple[Annotated[Int, Field(ge=1, le=10**15)], ...],
+        Field(max_length=16, json_schema_extra=distinct()),
+    ] = ()
+    """milestones below training.max tell the model about a trial before it ends; none is stopped
+    there. Left out, only the end counts."""
+
+
 @rules(maxProperties=1)
 class Policy(Model):
     """Who may train on. At most one; none means that every trial is trained in full."""
@@ -70,6 +93,8 @@ class Policy(Model):
     hyperband: Hyperband | None = None
     """hyperband is successiveHalving in several brackets, one after the other, which begin at
     different rungs: a hedge against first rungs that mislead."""
+    carbs: Carbs | None = None
+    """carbs looks for the best value at every cost, which is what scaling laws are read from."""
 
 
 class RandomSampler(Model):

@@ -34,7 +34,8 @@ _Values = Annotated[
 Whole = Annotated[Int, Field(ge=-LARGEST, le=LARGEST)]
 
 _RANGE_OR_VALUES = (
-    "has(self.values) ? !has(self.min) && !has(self.max) : has(self.min) && has(self.max)",
+    "has(self.values) ? !has(self.min) && !has(self.max)"
+    " : has(self.min) && has(self.max) || has(self.center)",
     "give either min and max, or values",
 )
 _MIN_BELOW_MAX = rule(
@@ -72,6 +73,12 @@ _NO_SCALE_FOR_VALUES = rule(
         fieldPath=".min",
     ),
     rule(
+        "!has(self.center) || has(self.values) || (self.scale != 'Log' || self.center > 0.0)"
+        " && (self.scale != 'Logit' || self.center > 0.0 && self.center < 1.0)",
+        "center must be above 0 on a Log scale, and between 0 and 1 on a Logit scale",
+        fieldPath=".center",
+    ),
+    rule(
         "self.scale != 'Logit' || !has(self.min) || !has(self.max)"
         " || (self.min > 0.0 && self.max < 1.0)",
         "a Logit scale needs 0 < min and max < 1; it is for fractions such as dropout",
@@ -105,6 +112,11 @@ class FloatSpace(Model):
         "self.scale != 'Log' || !has(self.min) || self.min > 0",
         "a Log scale needs min >= 1; use a Linear scale to include 0",
         fieldPath=".min",
+    ),
+    rule(
+        "self.scale != 'Log' || !has(self.center) || self.center > 0",
+        "a Log scale needs center >= 1; use a Linear scale to include 0",
+        fieldPath=".center",
     ),
 )
 class IntSpace(Model):

@@ -46,6 +46,31 @@ SCALING_RULES: Final = (
     ),
 )
 
+_OPEN: Final = (
+    "has(p.float) && !has(p.float.values) && !(has(p.float.min) && has(p.float.max))"
+    " || has(p.int) && !has(p.int.values) && !(has(p.int.min) && has(p.int.max))"
+)
+
+CARBS_RULES: Final = (
+    rule(
+        f"has(self.policy.carbs) || !self.parameters.exists(p, {_OPEN})",
+        "give either min and max, or values; only policy carbs searches without bounds",
+        fieldPath=".parameters",
+    ),
+    rule(
+        "!has(self.policy.carbs) || !has(self.sampler.adaptive) && !has(self.sampler.random)"
+        " && !has(self.sampler.sobol) && !has(self.sampler.grid)",
+        "policy carbs decides itself what to try next; leave the sampler out",
+        fieldPath=".sampler",
+    ),
+    rule(
+        "!has(self.policy.carbs) || !has(self.policy.carbs.milestones)"
+        " || self.policy.carbs.milestones.all(m, m < self.training.max)",
+        "milestones must be below training.max, which is one itself",
+        fieldPath=".policy.carbs.milestones",
+    ),
+)
+
 SPEC_RULES: Final = (
     rule(
         "has(self.budget.trials) || has(self.budget.gpuHours) || has(self.budget.duration)"
@@ -76,5 +101,6 @@ SPEC_RULES: Final = (
         "checkpoints cannot be added or removed after creation; make a new Study",
         fieldPath=".checkpoints",
     ),
+    *CARBS_RULES,
     *SCALING_RULES,
 )

@@ -51,12 +51,13 @@ class ParameterValue(Model):
 class Origin(Model):
     """Where a configuration comes from."""
 
-    kind: Literal["Initial", "Random", "Grid", "Sobol", "Center", "Mutation", "Model"]
+    kind: Literal["Initial", "Random", "Grid", "Sobol", "Center", "Mutation", "Model", "Repeat"]
     """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid and
     Sobol saw no other trial, Center was drawn around the centers, Mutation changes a good trial,
-    Model was proposed by the adaptive sampler's model."""
+    Model was proposed by a model of the trials so far, Repeat runs a good trial once more with
+    another seed."""
     of: int | None = None
-    """of is the index of the trial that a Mutation changes."""
+    """of is the index of the trial that a Mutation changes, or a Repeat repeats."""
 
 
 def _fixed(name: str, **schema: Any) -> dict[str, Any]:

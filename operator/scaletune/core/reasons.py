@@ -14,6 +14,8 @@ def explain(study: Study, decide: Decide) -> str:
             return f"the report {where} does not count: the trial had been stopped before it"
         case "Complete":
             return f"trained in full; {standing} {where}"
+        case "Continue" if decide.evidence.quota is None:
+            return f"{standing} {where}: goes on, as every trial does"
         case "Continue":
             return f"{standing} {where}: {_who_goes_on(decide.evidence)}"
         case "Promote":

@@ -81,6 +81,8 @@ def milestones(study: Study) -> Levels:
     most, policy = study.spec.training.max, study.spec.policy
     if policy.hyperband is not None:
         return fractions(policy.hyperband.min or 0, most, policy.hyperband.eta)
+    if policy.carbs is not None:
+        return *sorted(each for each in policy.carbs.milestones if each < most), most
     named = policy.asha or policy.successive_halving
     if named is None:
         return (most,)

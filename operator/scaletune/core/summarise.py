@@ -95,6 +95,8 @@ def policy_words(study: Study) -> str:
         return f"asha {asha.mode} eta {asha.eta}{several}"
     if policy.successive_halving is not None:
         return f"successiveHalving eta {policy.successive_halving.eta}"
+    if policy.carbs is not None:
+        return "carbs"
     return "full" if policy.hyperband is None else f"hyperband eta {policy.hyperband.eta}"
 
 

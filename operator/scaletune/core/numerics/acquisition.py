@@ -72,7 +72,7 @@ def best_candidate(
     return int(np.argmax(log_expected_improvement(mean, deviation, target) + left))
 
 
-def log_expected_improvement(mean: Array, deviation: Array, target: float) -> Array:
+def log_expected_improvement(mean: Array, deviation: Array, target: Array | float) -> Array:
     """The logarithm of the expected improvement below a target."""
     z = (target - mean) / deviation
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)

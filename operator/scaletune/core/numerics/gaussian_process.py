@@ -1,6 +1,7 @@
 """A Gaussian process: a smooth guess at a function, and how sure it is, from a few of its values.
 
-Kernel Matern-5/2 with a length-scale for each column, plus noise. The hyperparameters maximise the
+Kernel Matern-5/2 with a length-scale for each column, plus noise, and where the priors allow it a
+linear trend, which goes on beyond what was seen. The hyperparameters maximise the
 posterior under log-normal priors by a fixed number of sign-based gradient steps (iRprop-, Igel and
 Huesken 2003), from a fixed start: equal data give equal fits in every process. Fits are remembered
 by the content of their data alone, and forgetting one changes nothing.
@@ -19,10 +20,24 @@ Array = NDArray[np.float64]
 STEPS = 25
 JITTER = 1e-6
 SQRT5 = math.sqrt(5.0)
-# Medians and spreads of the priors, in logarithms: of a unit cube's length-scales, of the variance
-# of ranks' normal scores, and of their noise.
-_LENGTH, _SIGNAL, _NOISE = (math.log(0.7), 1.0), (0.0, 1.0), (math.log(0.1), 1.2)
 _BOUNDS = math.log(1e-3), math.log(1e2)
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Medians and spreads of log-normal priors: for a unit cube and the normal scores of ranks."""
+
+    length: tuple[float, float] = (0.7, 1.0)
+    signal: tuple[float, float] = (1.0, 1.0)
+    noise: tuple[float, float] = (0.1, 1.2)
+    linear: tuple[float, float] | None = None
+    """linear is the variance of a trend's slopes; none means that there is no trend."""
+
+    def logarithms(self, columns: int) -> Array:
+        """Medians and spreads of the logarithms, as the fit orders them."""
+        each = [*[self.length] * columns, self.signal, self.noise]
+        each += [] if self.linear is None else [self.linear]
+        return np.array([(math.log(median), spread) for median, spread in each]).T
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Hyperparameters:
     lengths: tuple[float, ...]
     signal: float
     noise: float
+    linear: float = 0.0
 
 
 class Surrogate:
@@ -53,7 +69,8 @@ class Surrogate:
         """
         kernel = self._kernel(at, self._rows)
         white = self._whitener @ kernel.T
-        variance = self._found.signal - np.einsum("ij,ij->j", white, white)
+        variance = self._found.signal + self._found.linear * (at * at).sum(axis=1)
+        variance -= np.einsum("ij,ij->j", white, white)
         if len(pending):
             known = self._whitener @ self._kernel(pending, self._rows).T
             left = self._kernel(pending, pending) - known.T @ known
@@ -77,12 +94,16 @@ class Surrogate:
         one, other = at / self._found.lengths, of / self._found.lengths
         squares = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1)
         distances = np.sqrt(np.maximum(squares - 2 * one @ other.T, 0.0))
-        return self._found.signal * _matern(distances)
+        kernel = self._found.signal * _matern(distances)
+        return kernel + self._found.linear * at @ of.T if self._found.linear else kernel
 
 
-def fit(rows: Array, values: Array) -> Hyperparameters:
+UNIT_CUBE = Priors()
+
+
+def fit(rows: Array, values: Array, priors: Priors = UNIT_CUBE) -> Hyperparameters:
     """The most likely hyperparameters of these data, remembered by their content."""
-    return _fitted(rows.tobytes(), values.tobytes(), rows.shape[1])
+    return _fitted(rows.tobytes(), values.tobytes(), rows.shape[1], priors)
 
 
 def normal_scores(scores: Array) -> Array:
@@ -126,13 +147,13 @@ _OUTER_BOTTOM = (
 
 
 @lru_cache(maxsize=256)
-def _fitted(rows: bytes, values: bytes, columns: int) -> Hyperparameters:
+def _fitted(rows: bytes, values: bytes, columns: int, priors: Priors) -> Hyperparameters:
     data = np.frombuffer(rows).reshape(-1, columns)
-    median, spread = np.array([*[_LENGTH] * columns, _SIGNAL, _NOISE]).T
+    median, spread = priors.logarithms(columns)
     slope = _slope(data, np.frombuffer(values), median, spread)
-    best = _descend(slope, median)
-    lengths = tuple(float(length) for length in np.exp(best[:columns]))
-    return Hyperparameters(lengths, float(np.exp(best[-2])), float(np.exp(best[-1])))
+    best = np.exp(_descend(slope, median))
+    lengths = tuple(float(length) for length in best[:columns])
+    return Hyperparameters(lengths, *(float(each) for each in best[columns:]))
 
 
 def _descend(slope: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
@@ -156,12 +177,13 @@ def _slope(
 ) -> Callable[[Array], tuple[float, Array]]:
     """The negative log posterior and its gradient, by the logarithms of the hyperparameters."""
     squares = (rows[:, None, :] - rows[None, :, :]) ** 2
-    eye = np.eye(len(rows))
+    eye, products, columns = np.eye(len(rows)), rows @ rows.T, rows.shape[1]
 
     def slope(at: Array) -> tuple[float, Array]:
-        lengths, signal, noise = np.exp(at[:-2]), math.exp(at[-2]), math.exp(at[-1])
+        lengths, (signal, noise, *linear) = np.exp(at[:columns]), np.exp(at[columns:])
         distances = np.sqrt(squares @ lengths**-2)
-        kernel = signal * _matern(distances)
+        smooth = signal * _matern(distances)
+        kernel = smooth + linear[0] * products if linear else smooth
         factor = np.linalg.cholesky(kernel + (noise + JITTER) * eye)
         half = np.linalg.inv(factor)
         inverse = half.T @ half
@@ -171,9 +193,11 @@ def _slope(
         pull = np.outer(weights, weights) - inverse
         inner = pull * (signal * 5 / 3) * (1 + SQRT5 * distances) * np.exp(-SQRT5 * distances)
         gradient = np.empty(len(at))
-        gradient[:-2] = -0.5 * np.tensordot(inner, squares, axes=2) * lengths**-2
-        gradient[-2] = -0.5 * (pull * kernel).sum()
-        gradient[-1] = -0.5 * np.trace(pull) * noise
+        gradient[:columns] = -0.5 * np.tensordot(inner, squares, axes=2) * lengths**-2
+        gradient[columns] = -0.5 * (pull * smooth).sum()
+        gradient[columns + 1] = -0.5 * np.trace(pull) * noise
+        if linear:
+            gradient[columns + 2] = -0.5 * (pull * products).sum() * linear[0]
         return float(value), gradient + off / spread
 
     return slope

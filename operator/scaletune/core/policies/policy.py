@@ -11,7 +11,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core import rungs
 from scaletune.core.ledger import Ledger
-from scaletune.core.policies import asha, full, hyperband
+from scaletune.core.policies import asha, carbs, full, hyperband
 from scaletune.core.policies.successive_halving import Coming, Synchronous
 from scaletune.core.samplers.sampler import configurations_at_most
 
@@ -48,4 +48,6 @@ def policy_of(study: Study) -> Policy:
         return Synchronous(levels, spec.successive_halving.eta, brackets, coming)
     if spec.hyperband is not None:
         return hyperband.policy(levels, spec.hyperband.eta, coming)
+    if spec.carbs is not None:
+        return carbs.Carbs(levels)
     return full.Full(levels)

@@ -53,6 +53,10 @@ def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
 
 def _sampled(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin] | None:
     spec, number = study.spec, index - len(study.spec.initial)
+    if spec.policy.carbs is not None:
+        from scaletune.core.samplers import carbs  # numpy: see below
+
+        return carbs.point(study, ledger, index)
     if spec.sampler.grid is not None:
         point = grid.point(spec, number, spec.sampler.grid.points)
         return None if point is None else (point, Origin(kind="Grid"))
@@ -68,5 +72,7 @@ def _sampled(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value]
 
 def adapts(spec: StudySpec) -> bool:
     """Whether what is tried depends on what was seen."""
+    if spec.policy.carbs is not None:
+        return True
     named = spec.sampler
     return named.adaptive is not None or named == type(named)()
