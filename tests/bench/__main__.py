@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
-from tests.bench import cells, centers, report, suites
+from tests.bench import cells, centers, pareto, report, suites
 
 HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
 POLICIES: dict[str, dict[str, Any]] = {
@@ -32,6 +32,9 @@ POLICIES: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Run, print, and leave the figures in a file."""
     options = _options()
+    if options.suite == "pareto":
+        _run_pareto(options)
+        return
     suite = suites.SUITES[options.suite]
     for workers, trainings in suite.budgets:
         jobs = list(_jobs(options, suite, workers, trainings))
@@ -44,9 +47,28 @@ def main() -> None:
         print(f"\n{len(jobs)} studies in {time.time() - began:.0f} s", file=sys.stderr)
 
 
+def _run_pareto(options: argparse.Namespace) -> None:
+    policies = pareto.POLICIES if options.policies is None else _policies(options.policies)
+    jobs = [(policy, seed) for policy in policies.values() for seed in _seeds(options)]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        found = list(pool.map(pareto.run, *zip(*jobs, strict=True)))
+    each = len(jobs) // len(policies)
+    ours = {name: found[i * each : (i + 1) * each] for i, name in enumerate(policies)}
+    folder = options.reference or options.data.parent / "reference"
+    print("\n### pareto, 4 workers: hypervolume at equal compute\n")
+    print(
+        report.markdown(pareto.HEAD, pareto.table({**pareto.read(folder / "pareto.csv"), **ours}))
+    )
+
+
+def _seeds(options: argparse.Namespace) -> range:
+    first, _, last = options.seeds.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("suite", choices=list(suites.SUITES), nargs="?", default="main")
+    parser.add_argument("suite", choices=[*suites.SUITES, "pareto"], nargs="?", default="main")
     parser.add_argument("--seeds", default="0-9", help="such as 0-9")
     parser.add_argument(
         "--policies", type=Path, help="YAML: name -> policy, sampler, ... of a spec"
@@ -61,11 +83,10 @@ def _options() -> argparse.Namespace:
 def _jobs(
     options: argparse.Namespace, suite: suites.Suite, workers: int, trainings: float
 ) -> Iterator[tuple[Any, ...]]:
-    first, _, last = options.seeds.partition("-")
     policies = POLICIES if options.policies is None else _policies(options.policies)
     chosen = suite.boxes if options.boxes is None else tuple(options.boxes.split(","))
     for box in suites.boxes(suites.Suite(chosen), options.data):
-        for seed in range(int(first), int(last or first) + 1):
+        for seed in _seeds(options):
             for name, policy in policies.items():
                 cell = cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
                 yield name, cell

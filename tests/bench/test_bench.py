@@ -1,12 +1,13 @@
 """Claims about the benchmark itself: what it measures is what was reported, and when."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from scaletune.core.samplers.draws import uniform
-from tests.bench import cells, report, suites
+from tests.bench import cells, pareto, report, suites
 from tests.bench.boxes import Box, Facts, Floats, Values
 
 RANDOM: dict[str, Any] = {"policy": {"asha": {}}, "sampler": {"random": {}}}
@@ -70,3 +71,16 @@ def test_regret_beside_another_row_is_paired() -> None:
     rows = {"a": figures(0.1, 0.5), "random": figures(0.2, 0.6)}
 
     assert report.against(rows, "random", "r100")[1] == ["a", "-0.100 ± 0.000"]
+
+
+def test_hypervolume_is_the_area_between_the_front_and_the_worst_that_counts() -> None:
+    half = math.sqrt(pareto.LEAST * pareto.LARGEST)
+    points = [(pareto.LEAST, 3.0), (half, 2.0), (half * 2, 2.5), (1.0, 3.7), (half, math.inf)]
+
+    assert pareto.hypervolume(points) == pytest.approx(1.1)
+
+
+def test_a_study_on_the_law_has_a_front_at_each_cost() -> None:
+    found = pareto.run({"sampler": {"random": {}}}, seed=1)
+
+    assert 0.2 < found["hv6"] <= found["hv12"] <= found["hv24"] < 0.5942

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaletune.core.numerics.gaussian_process import Array, Surrogate, fit, normal_scores
+from scaletune.core.numerics.normal import normal_distribution
 
-_ERF = np.vectorize(math.erf, otypes=[float])
+FAR = 12.0  # deviations
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ def best_candidate(
 def log_expected_improvement(mean: Array, deviation: Array, target: Array | float) -> Array:
     """The logarithm of the expected improvement below a target."""
     z = (target - mean) / deviation
-    density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    near = deviation * (density + z * 0.5 * (1 + _ERF(z / math.sqrt(2))))
-    # Far out the difference cancels: there its asymptote, density / z^2.
-    far = np.log(deviation) - 0.5 * z * z - 0.5 * math.log(2 * math.pi) - 2 * np.log(np.abs(z) + 1)
-    found: Array = np.where(z > -5, np.log(np.maximum(near, 1e-300)), far)
+    log_density = -0.5 * z * z - 0.5 * math.log(2 * math.pi)
+    near = np.exp(log_density) + z * normal_distribution(z)
+    # Far out the difference cancels: there the first terms of its asymptotic series.
+    square = 1 / np.minimum(z, -FAR) ** 2
+    far = log_density + np.log(square * (1 - square * (3 - square * (15 - square * 105))))
+    found: Array = np.log(deviation)
+    found = found + np.where(z > -FAR, np.log(np.maximum(near, 1e-300)), far)
     return found
 
 
