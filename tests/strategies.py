@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial
+from scaletune.api.trial import Milestone, Repeat, Trial
 from tests.core import given
 
 MODES = ("Promote", "Stop", "Full")
@@ -69,6 +69,10 @@ def studies(draw: st.DrawFn, modes: tuple[str, ...] = MODES, trials_max: int = 1
         spec["sampler"] = {}
     if draw(st.integers(0, 3)) == 0:
         spec["target"] = draw(finite)
+    if draw(st.integers(0, 2)) == 0:
+        spec["confirm"] = {"top": draw(st.integers(1, 3)), "repeats": draw(st.integers(1, 2))}
+        if draw(st.booleans()):
+            spec["confirm"]["goal"] = draw(st.sampled_from(["Minimize", "Maximize"]))
     if draw(st.booleans()):
         spec["status"] = {
             "startedAt": "2023-11-14T22:00:00Z",
@@ -130,7 +134,24 @@ def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = EVERY) -> tuple[Study, l
     study = draw(studies(modes))
     frame = Frame.of(study)
     indices = draw(st.lists(st.integers(0, 12), unique=True, max_size=8))
-    return study, [draw(trials(index, frame.levels, frame.brackets.of(index))) for index in indices]
+    found = [draw(trials(index, frame.levels, frame.brackets.of(index))) for index in indices]
+    found = [given.with_parameters(study, each) for each in found]
+    if study.spec.confirm is not None:
+        found += draw(confirming(study, indices))
+    return study, found
+
+
+@st.composite
+def confirming(draw: st.DrawFn, study: Study, indices: list[int]) -> list[Trial]:
+    """Any trainings that confirm these trials or others."""
+    from scaletune.core.ledger import Frame
+
+    most = Frame.of(study).levels[-1:]
+    which = st.tuples(st.sampled_from([None, 20, *indices]), st.integers(0, 2))
+    return [
+        given.confirming(draw(trials(Repeat(*each).index, most)), *each)
+        for each in draw(st.lists(which, unique=True, max_size=3))
+    ]
 
 
 @st.composite

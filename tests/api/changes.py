@@ -30,10 +30,18 @@ REMOVED: Final[dict[str, Change]] = {
     "policy": {"policy": None},
     "checkpoints": {"checkpoints": None, "policy": {"asha": {"mode": "Promote"}}},
 }
+# What is confirmed, and by what, stays so once it is said.
+CONFIRMED: Final[Change] = {"confirm": {"metric": "test_loss", "goal": "Minimize"}}
+UNCONFIRMED: Final[dict[str, Change]] = {
+    "confirm": {"confirm": None},
+    "confirm.metric": {"confirm": {"metric": "loss", "goal": "Minimize"}},
+    "confirm.goal": {"confirm": {"metric": "test_loss"}},
+}
 MUTABLE: Final[dict[str, Change]] = {
     "state": {"state": "Paused"},
     "parallelism": {"parallelism": 16},
     "budget": {"budget": {"trials": 400, "duration": None}},
+    "confirm": {"confirm": {"top": 5}},
     "retries": {"template": {"retries": 5}},
     "startSeconds": {"template": {"startSeconds": 60}},
     "stallSeconds": {"template": {"stallSeconds": 60}},

@@ -56,6 +56,8 @@ def test_every_rule_is_broken_by_some_wrong_study() -> None:
     for change in (*changes.IMMUTABLE.values(), *changes.REMOVED.values()):
         after = validation.problems(studies.example(**change), old=studies.example())
         broken |= {problem.message for problem in after}
+    for change in changes.UNCONFIRMED.values():
+        broken |= {problem.message for problem in _unconfirmed(change)}
 
     unbroken = [
         message for message in _rule_messages() if not any(message in each for each in broken)
@@ -90,6 +92,16 @@ def test_nor_can_a_part_of_it_be_removed_or_added(field: str) -> None:
 
     assert f"spec.{field}" in {each.path for each in validation.problems(without, old=with_it)}
     assert f"spec.{field}" in {each.path for each in validation.problems(with_it, old=without)}
+
+
+@pytest.mark.parametrize("field", changes.UNCONFIRMED)
+def test_nor_can_what_the_best_are_confirmed_by(field: str) -> None:
+    assert [each.path for each in _unconfirmed(changes.UNCONFIRMED[field])] == [f"spec.{field}"]
+
+
+def _unconfirmed(change: changes.Change) -> list[Problem]:
+    before = studies.example(**changes.CONFIRMED)
+    return validation.problems(studies.example(**change), old=before)
 
 
 @pytest.mark.parametrize("field", changes.MUTABLE)

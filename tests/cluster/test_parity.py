@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scaletune.api.study import Study
 from scaletune.api.trial import Evidence, Trial
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.simulation import Setting, simulate
@@ -30,6 +31,10 @@ POLICIES: dict[str, Json] = {
     "stop": {"asha": {"eta": 2, "min": 1, "mode": "Stop"}},
     "halving": {"successiveHalving": {"eta": 2, "min": 1}},
     "hyperband": {"hyperband": {"eta": 2, "min": 1}},
+}
+CONFIRMED: Json = {
+    "parameters": [{"name": "x", "float": {"min": 0.0, "max": 1.0, "center": 0.8}}],
+    "confirm": {"top": 1, "repeats": 1},
 }
 PATIENCE = 240
 
@@ -78,6 +83,13 @@ def _values(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
     ]
 
 
+def _confirmed(study: Study) -> list[tuple[Any, ...]]:
+    """The configurations that were trained again; their names are the study's."""
+    found = study.status.confirmation
+    rows = () if found is None else found.configurations
+    return [(each.index, each.role, each.screened, each.mean, each.standing) for each in rows]
+
+
 @pytest.mark.slow
 def test_what_the_cluster_decided_replays_number_by_number(
     cluster: Connection, namespace: str, operator: Operator, tmp_path: Path
@@ -115,22 +127,24 @@ def test_what_the_cluster_decided_replays_number_by_number(
 def test_one_trial_after_the_other_all_shells_do_the_same(
     cluster: Connection, namespace: str, operator: Operator, tmp_path: Path
 ) -> None:
-    alike = ("promote", "hyperband")
-    for policy in alike:
-        spec = _spec(policy, checkpoints=studies.claim())
+    alike = {"promote": CONFIRMED, "hyperband": {}}
+    for policy, more in alike.items():
+        spec = _spec(policy, checkpoints=studies.claim(), **more)
         cluster.apply(studies.study(namespace, policy, **spec))
-    for policy in alike:
+    for policy, more in alike.items():
         laptop = Laptop(tmp_path / policy)
         laptop.home.mkdir()
-        laptop.write_study(**_spec(policy))
+        laptop.write_study(**_spec(policy, **more))
         locally = laptop.run()
         simulated = simulate(Setting(laptop.study, _objective, Circumstances()), seed=0)
-        _, trials = studies.wait_for_end(cluster, namespace, policy, PATIENCE)
+        study, trials = studies.wait_for_end(cluster, namespace, policy, PATIENCE)
 
         assert locally.returncode == 0, locally.stdout + locally.stderr
         assert _decisions(trials) == _decisions(laptop.trials)
         assert _decisions(trials) == _decisions(list(simulated.trials.values()))
         assert _values(trials) == _values(laptop.trials)
+        assert _confirmed(study) == _confirmed(laptop.study) == _confirmed(simulated.study)
+        assert len(_confirmed(study)) == (2 if more else 0)
 
 
 def _objective(

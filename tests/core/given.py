@@ -7,6 +7,7 @@ from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, ParameterValue, Trial, TrialSpec, TrialStatus, trial_name
+from scaletune.core.samplers.draws import typed, uniform
 
 LEARNING_RATE = {"name": "learning_rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}}
 NOW = 1_700_000_000.0
@@ -75,6 +76,18 @@ def trial(
     )
     found = TrialStatus.model_validate({"milestones": records, **status})
     return Trial(metadata=Metadata(name=trial_name("s", index)), spec=spec, status=found)
+
+
+def with_parameters(study: Study, before: Trial) -> Trial:
+    """The Trial with the configuration that a random sampler gives its index."""
+    values = uniform(study.spec, before.index)
+    return intended(before, parameters=typed(study.spec, values))
+
+
+def confirming(before: Trial, candidate: int | None, repeat: int) -> Trial:
+    """The Trial as a training for confirmation; of the control without a candidate."""
+    role = "Control" if candidate is None else "Confirm"
+    return intended(before, role=role, candidate=candidate, repeat=repeat)
 
 
 def changed(before: Trial, **update: Any) -> Trial:

@@ -32,10 +32,15 @@ def records_of(world: World) -> Records:
         asha.Record(
             trial.index, made.at, made.number, None if made.value is None else sign * made.value
         )
-        for trial in world.trials.values()
+        for trial in searched(world)
         for made in trial.status.milestones
         if made.decision not in (None, "Void")
     ]
+
+
+def searched(world: World) -> list[Trial]:
+    """The trials of the search, without trainings that confirm them."""
+    return [trial for trial in world.trials.values() if trial.spec.role == "Search"]
 
 
 def expected(world: World, records: Records, record: asha.Record) -> tuple[Any, ...]:
@@ -57,7 +62,7 @@ def stored(made: Milestone) -> tuple[Any, ...]:
 def check_decisions(world: World) -> None:
     """Every stored decision is the oracle's, seen from its number."""
     records = records_of(world)
-    for trial in world.trials.values():
+    for trial in searched(world):
         for made in trial.status.milestones:
             below = [m for m in trial.status.milestones if m.at < made.at and m.decision == "Stop"]
             if made.decision is None:
@@ -96,6 +101,7 @@ class Crashes(RuleBasedStateMachine):
         parallelism=st.integers(1, 4),
         trials=st.integers(1, 10),
         goal=st.sampled_from(["Minimize", "Maximize"]),
+        confirm=st.sampled_from([None, None, {"top": 2, "repeats": 2}]),
         seed=st.integers(0, 10**6),
         linger=st.sampled_from([0.0, 3.0]),
     )
@@ -176,8 +182,11 @@ class Crashes(RuleBasedStateMachine):
         assert len(numbers) == len(set(numbers))
         limit = self.world.study.spec.budget.trials
         assert limit is not None
-        assert len(trials) <= limit
-        assert sorted(t.index for t in trials) == list(range(len(trials)))
+        search = searched(self.world)
+        assert len(search) <= limit
+        assert sorted(t.index for t in search) == list(range(len(search)))
+        again = [(t.spec.candidate, t.spec.repeat) for t in trials if t.spec.role != "Search"]
+        assert len(again) == len(set(again))
         held = Ledger.of(self.world.study, trials).shelf("holders")
         assert len(held) <= self.places
 
@@ -188,6 +197,19 @@ class Crashes(RuleBasedStateMachine):
             self.world.run()
             assert self.world.finished
             self.decisions_are_the_oracles_and_stay()
+            self.the_best_are_confirmed()
+
+    def the_best_are_confirmed(self) -> None:
+        """Each of the best has all of its trainings, and one of them has won, if any can."""
+        study, trials = self.world.study, self.world.trials.values()
+        confirm, found = study.spec.confirm, study.status.confirmation
+        if confirm is None or not any(t.spec.role == "Confirm" for t in trials):
+            return
+        assert found is not None
+        standings = [each.standing for each in found.configurations]
+        assert "Open" not in standings
+        assert {each.trainings for each in found.configurations} == {confirm.repeats}
+        assert standings[0] == "Winner" or found.configurations[0].mean is None
 
 
 TestCrashes = Crashes.TestCase
@@ -216,7 +238,8 @@ def crashing(world: World, every: int) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_with_one_place_a_run_that_crashes_equals_one_that_does_not(mode: str, every: int) -> None:
     for seed in range(8):
-        study = given.study(mode=mode, parallelism=1, most=9, eta=2 + seed % 2)
+        confirm = {"top": 2, "repeats": 2} if seed % 2 else None
+        study = given.study(mode=mode, parallelism=1, most=9, eta=2 + seed % 2, confirm=confirm)
         calm, shaken = World(study, seed, seed % 3), World(study, seed, seed % 3)
 
         assert crashing(shaken, every) == undisturbed(calm), f"seed {seed}"

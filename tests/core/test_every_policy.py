@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scaletune.api.action import Create, Decide, LookAgain, Pause, Plan, Resume, Stop
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Trial
+from scaletune.api.trial import TERMINAL, Trial, repeat_of
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.plan import decide, plan
 from scaletune.core.samplers.sampler import configuration
@@ -82,9 +82,12 @@ def test_p4_a_new_trial_is_the_next_one_and_actions_change_something(snapshot: S
     by_index = {trial.index: trial for trial in trials}
     found = planned(snapshot)
     created = [a.trial for a in found.actions if isinstance(a, Create)]
-    first = max([study.status.created, *(index + 1 for index in by_index)])
+    searched = [index for index in created if repeat_of(index) is None]
+    first = max([study.status.created, *(i + 1 for i in by_index if repeat_of(i) is None)])
 
-    assert created == list(range(first, first + len(created)))
+    assert searched == list(range(first, first + len(searched)))
+    assert set(created) & set(by_index) == set()
+    assert not searched or created == searched
     for action in found.actions:
         if isinstance(action, Stop):
             assert by_index[action.trial].spec.state != "Stopped"
@@ -108,7 +111,7 @@ def test_p5_what_starts_has_a_place_and_never_more_trials_than_allowed(snapshot:
         assert len(held | {start.trial for start in starts}) <= allowed
     limit = study.spec.budget.trials
     for start in starts:
-        if isinstance(start, Create) and limit is not None:
+        if isinstance(start, Create) and limit is not None and repeat_of(start.trial) is None:
             assert start.trial < limit
 
 
@@ -138,9 +141,12 @@ def test_p9_to_minimise_is_to_maximise_the_opposite(snapshot: Snapshot) -> None:
     goal = "Maximize" if objective.goal == "Minimize" else "Minimize"
     target = None if objective.target is None else -objective.target
     turned = objective.model_copy(update={"goal": goal, "target": target})
-    other = study.model_copy(
-        update={"spec": study.spec.model_copy(update={"objectives": (turned,)})}
-    )
+    confirm = study.spec.confirm
+    if confirm is not None and confirm.goal is not None:
+        opposite = "Maximize" if confirm.goal == "Minimize" else "Minimize"
+        confirm = confirm.model_copy(update={"goal": opposite})
+    update = {"objectives": (turned,), "confirm": confirm}
+    other = study.model_copy(update={"spec": study.spec.model_copy(update=update)})
 
     mirrored = [mapped(trial, lambda v: -v) for trial in trials]
     assert words(planned((other, mirrored))) == words(planned(snapshot))

@@ -70,7 +70,7 @@ class World:
 
     def _next_step(self, index: int) -> int:
         now = self.position(index)
-        levels = [level for level in self.frame.levels if level > now]
+        levels = [level for level in self.frame.levels_of(self.trials[index]) if level > now]
         beyond = self.random(index, f"beyond {now}").randint(0, self.overshoot)
         return (levels[0] if levels else now + 1) + beyond
 

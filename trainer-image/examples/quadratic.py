@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import random
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--leave", type=int, help="end the script by itself at this step")
     parser.add_argument("--exit-code", type=int, default=0, help="the code with which it leaves")
     parser.add_argument("--silent", action="store_true", help="never report the objective")
+    parser.add_argument("--held-out", action="store_true", help="report held_out as well, noisy")
     parser.add_argument("--every-step", action="store_true", help="report at every step")
     return parser.parse_args()
 
@@ -62,7 +64,9 @@ def main() -> None:
         misbehave(options, step)
         state["steps"] += 1
         if (trial.due or options.every_step) and not options.silent:
-            trial.report(loss=math.nan if step == options.diverge else value(x, step))
+            loss = math.nan if step == options.diverge else value(x, step)
+            noise = random.Random(trial.seed).gauss(0, 0.01)
+            trial.report(loss=loss, **({"held_out": loss + noise} if options.held_out else {}))
         elif step == options.diverge:
             trial.report(loss=math.nan)
         else:

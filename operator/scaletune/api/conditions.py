@@ -12,6 +12,8 @@ READY: Final = "Ready"
 PLAN_FAILED: Final = "PlanFailed"
 HEALTHY: Final = "Healthy"
 """Of a Trial: how its latest attempt failed, whether that counts, and what to do."""
+CONFIRMED: Final = "Confirmed"
+"""Of a Study with spec.confirm: whether the best few were trained again, and who is best then."""
 METRICS_REACHABLE: Final = "MetricsReachable"
 """Whether reports come through Prometheus, where one is asked; without it they come as well."""
 CHECKPOINTS_READY: Final = "CheckpointsReady"
@@ -55,8 +57,10 @@ def is_true(conditions: tuple[Condition, ...], kind: str) -> bool:
 
 
 def with_condition(conditions: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
-    """The conditions with one set; its transition time moves only when its status does."""
+    """The conditions with one set, in their order: its transition time moves with its status."""
     old = condition(conditions, new.type)
-    if old is not None and old.status == new.status:
+    if old is None:
+        return (*conditions, new)
+    if old.status == new.status:
         new = new.model_copy(update={"last_transition_time": old.last_transition_time})
-    return (*(each for each in conditions if each.type != new.type), new)
+    return tuple(new if each.type == new.type else each for each in conditions)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from scaletune.api.conditions import Conditions
+from scaletune.api.confirmation import Confirm, Confirmation, MetricName
 from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number, Time
 from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
@@ -30,18 +31,7 @@ Duration = Annotated[
 class Objective(Model):
     """The number that decides, as the training script reports it."""
 
-    metric: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=63,
-            json_schema_extra=matching(
-                "^[A-Za-z_][A-Za-z0-9_./-]*$",
-                "a metric's name has letters, digits, '_', '.', '/' and '-', and begins with a"
-                " letter or '_'",
-            ),
-        ),
-    ]
+    metric: MetricName
     """metric is the name under which the script reports it: trial.report(val_loss=...)."""
     goal: Literal["Minimize", "Maximize"]
     """goal says which direction is better."""
@@ -177,6 +167,11 @@ class StudySpec(Model):
     budget: Budget = Budget()
     """budget bounds what the study may spend: trials, gpuHours, duration. It can change at any
     time; raising it continues a finished study."""
+    confirm: Confirm | None = None
+    """confirm trains the best few again at the end, in full and with other seeds, to tell skill
+    from luck. The search leaves the gpuHours and the duration that this is expected to take, at
+    most half of the budget; budget.trials does not count it. It can be added to a finished study,
+    and top and repeats can change."""
     initial: Annotated[
         tuple[Annotated[dict[str, Any], Field(max_length=64)], ...], Field(max_length=100)
     ] = ()
@@ -190,6 +185,13 @@ class StudySpec(Model):
     template: Template
     """template says how a trial is started: its pod, its processes, and when to try again. A change
     holds for the attempts that start after it."""
+
+    def judged_by(self, role: str) -> tuple[str, Literal["Minimize", "Maximize"]]:
+        """The metric that trials of this role are judged by, and which way is better."""
+        objective = self.objectives[0]
+        if role == "Search" or self.confirm is None:
+            return objective.metric, objective.goal
+        return self.confirm.metric or objective.metric, self.confirm.goal or objective.goal
 
 
 class BestTrial(Model):
@@ -259,7 +261,9 @@ class StudyStatus(Model):
     found: Annotated[str, Field(max_length=253)] = ""
     """found is the value of the best trial and the milestone it is of, for kubectl get."""
     best: BestTrial | None = None
-    """best trial so far."""
+    """best trial so far; once the best few are confirmed, the best of them by mean."""
+    confirmation: Confirmation | None = None
+    """confirmation is what training the best again has shown; see spec.confirm."""
 
 
 @rules(

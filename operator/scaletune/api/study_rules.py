@@ -102,5 +102,10 @@ SPEC_RULES: Final = (
         fieldPath=".checkpoints",
     ),
     *CARBS_RULES,
+    rule(
+        "!has(oldSelf.confirm) || has(self.confirm)",
+        "confirm cannot be removed; set spec.state to Stopped to end the study without it",
+        fieldPath=".confirm",
+    ),
     *SCALING_RULES,
 )

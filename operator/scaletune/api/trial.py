@@ -5,7 +5,9 @@ decision beside the record it rests on. Together with the Study they hold everyt
 needs; no other state exists.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -19,6 +21,8 @@ Outcome = Literal["Value", "Diverged", "OutOfMemory", "Failed"]
 DecisionWord = Literal["Continue", "Stop", "Pause", "Promote", "Complete", "Void"]
 FailureKind = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted"]
 TERMINAL: frozenset[str] = frozenset({"Stopped", "Completed", "Failed"})
+CONFIRMING_FROM: Final = 1_000_000  # the first index that is none of the search's
+CONTROL: Final = CONFIRMING_FROM - 1
 
 
 @rules(
@@ -71,8 +75,16 @@ class TrialSpec(Model):
     """study is the name of the Study."""
     index: Annotated[int, Field(ge=0, json_schema_extra=_fixed("index"))] = 0
     """index counts the trials of the study from 0; it is never used twice."""
-    role: Literal["Search"] = "Search"
-    """role is Search: a configuration of the search."""
+    role: Annotated[
+        Literal["Search", "Control", "Confirm"], Field(json_schema_extra=_fixed("role"))
+    ] = "Search"
+    """role is Search for a configuration of the search, Confirm for a training that confirms one,
+    Control for one of all centers, to compare with."""
+    candidate: Annotated[int, Field(ge=0, json_schema_extra=_fixed("candidate"))] | None = None
+    """candidate is the index of the Trial that is confirmed."""
+    repeat: Annotated[int, Field(ge=0, json_schema_extra=_fixed("repeat"))] | None = None
+    """repeat counts the trainings of one configuration for confirmation, from 0; all configurations
+    have the same seed at the same repeat."""
     bracket: Annotated[int, Field(ge=0, json_schema_extra=_fixed("bracket"))] = 0
     """bracket counts, from 0, the groups in which trials are compared: its trials alone are each
     other's competitors."""
@@ -261,6 +273,42 @@ class Trial(Model):
         return self.spec.index
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """One training for confirmation: of a candidate, or of the control (no candidate)."""
+
+    candidate: int | None
+    number: int
+
+    @property
+    def index(self) -> int:
+        """The index of its Trial, beyond all of the search's: those count configurations."""
+        candidate = CONTROL if self.candidate is None else self.candidate
+        return CONFIRMING_FROM * (self.number + 1) + candidate
+
+
+def repeat_of(index: int) -> Repeat | None:
+    """Which training for confirmation has this index; None where it is one of the search."""
+    number, candidate = divmod(index, CONFIRMING_FROM)
+    if not number:
+        return None
+    return Repeat(None if candidate == CONTROL else candidate, number - 1)
+
+
 def trial_name(study: str, index: int) -> str:
     """A Trial's name; a repeated create of the same index is a harmless conflict."""
-    return f"{study}-{index:04d}"
+    repeat = repeat_of(index)
+    if repeat is None:
+        return f"{study}-{index:04d}"
+    if repeat.candidate is None:
+        return f"{study}-control-{repeat.number}"
+    return f"{study}-confirm-{repeat.candidate}-{repeat.number}"
+
+
+def index_of(name: str) -> int | None:
+    """The index in a Trial's name, if there is one."""
+    repeat = re.search(r"-(?:control|confirm-([0-9]+))-([0-9]+)$", name)
+    if repeat is not None:
+        return Repeat(int(repeat[1]) if repeat[1] else None, int(repeat[2])).index
+    found = re.search(r"[0-9]+$", name)
+    return int(found[0]) if found else None

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import linear_regression, median
 
+from scaletune.api.conditions import FINISHED, is_true
+from scaletune.api.confirmation import Confirmation
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial
-from scaletune.core import budget, rungs
+from scaletune.api.trial import TERMINAL, Milestone, Trial
+from scaletune.core import budget, confirmation, confirmed, rungs
 from scaletune.core.ledger import Ledger
 
 
@@ -40,6 +42,11 @@ class Figures:
         return list(self.ledger.on("trials"))
 
     @property
+    def searched(self) -> list[Trial]:
+        """Those of the search, without trainings that confirm them."""
+        return [trial for trial in self.trials if trial.spec.role == "Search"]
+
+    @property
     def rungs(self) -> list[Rung]:
         """The milestones, from the first to the full training."""
         return [self._rung(level) for level in self.ledger.frame.levels]
@@ -57,9 +64,21 @@ class Figures:
         return self.ledger.best()
 
     @property
+    def confirmation(self) -> Confirmation | None:
+        """What training the best again has shown so far."""
+        finished = is_true(self.study.status.conditions, FINISHED)
+        return confirmed.confirmation(self.study, self.ledger, finished=finished)
+
+    @property
     def spent_seconds(self) -> float:
         """Device seconds of all trials."""
         return budget.spent_seconds(self.study, self.ledger)
+
+    @property
+    def search_seconds(self) -> float:
+        """Those that the search has used."""
+        again = sum(trial.status.device_seconds for trial in self.ledger.on("confirming"))
+        return self.spent_seconds - again
 
     @property
     def full_seconds(self) -> float | None:
@@ -69,19 +88,19 @@ class Figures:
         median's.
         """
         start = self._start_seconds
-        paces = {trial.index: _pace(trial, start) for trial in self.trials if trained(trial)}
+        paces = {trial.index: _pace(trial, start) for trial in self.searched if trained(trial)}
         if not paces:
             return None
         usual, most = median(paces.values()), self.ledger.frame.most
         return sum(
             max(start + paces.get(trial.index, usual) * most, trial.status.device_seconds)
-            for trial in self.trials
+            for trial in self.searched
         )
 
     @property
     def _start_seconds(self) -> float:
         """Device seconds that an attempt takes whatever it trains: a line through the trials."""
-        known = [trial for trial in self.trials if trained(trial)]
+        known = [trial for trial in self.searched if trained(trial)]
         steps = [trained(trial) / _attempts(trial) for trial in known]
         seconds = [trial.status.device_seconds / _attempts(trial) for trial in known]
         if len(set(steps)) < 2:
@@ -107,6 +126,9 @@ class Figures:
             expected = (max(1, expected // eta) if at else 0) + starting[at]
             steps += max(0, expected - rung.reached) * (rung.level - below)
             below = rung.level
+        steps += confirmation.to_come(self.study, self.ledger) * frame.most
+        for trial in self.ledger.on("confirming"):
+            steps += 0 if trial.status.state in TERMINAL else frame.most - trained(trial)
         rate = self.spent_seconds / done / self.study.spec.template.devices
         return max(0, steps - ahead) * rate / self.study.spec.parallelism
 

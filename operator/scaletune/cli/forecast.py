@@ -11,6 +11,7 @@ from rich.text import Text
 from scaletune.api.study import Study
 from scaletune.api.trial import ParameterValue
 from scaletune.cli import words
+from scaletune.core import confirmed
 from scaletune.shells.simulate.outcome import percentile
 
 Outcome = dict[str, Any]
@@ -41,7 +42,10 @@ def _rows(
     study: Study, outcomes: Sequence[Outcome]
 ) -> Iterator[tuple[str, list[float | None], Callable[[float], str]]]:
     spent = [each["spent"] for each in outcomes]
-    metric, unit = study.spec.objectives[0].metric, study.spec.training.unit.lower()
+    role, unit = "Search", study.spec.training.unit.lower()
+    if confirmed.winner(study.status.confirmation) is not None:
+        role = "Confirm"
+    metric = study.spec.judged_by(role)[0]
     yield "GPU-hours", [each["deviceSeconds"] / 3600 for each in spent], words.number
     yield "ends after", [each["wallSeconds"] for each in spent], words.duration
     best = [each["best"] for each in outcomes]
@@ -51,6 +55,8 @@ def _rows(
     for number, rung in enumerate(outcomes[0]["rungs"]):
         reached = [each["rungs"][number]["reached"] for each in outcomes]
         yield f"  to {unit} {rung['milestone']}", reached, _count
+    if study.spec.confirm is not None:
+        yield "to confirm the best", [each["confirmingTrials"] for each in spent], _count
     yield "trained in full", [each["fullTrainings"] for each in spent], _count
     yield "places idle", [each["idleFraction"] for each in spent], "{:.0%}".format
 

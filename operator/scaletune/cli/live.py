@@ -109,7 +109,7 @@ def _events(shell: Shell) -> dict[Seen, str]:
 
 def _decided(shell: Shell, trial: Trial, made: Decide) -> str:
     record = next(each for each in trial.status.milestones if each.at == made.milestone)
-    metric = shell.study.spec.objectives[0].metric
+    metric = shell.study.spec.judged_by(trial.spec.role)[0]
     value = f"{metric} {words.number(record.value)}  " if record.value is not None else ""
     reason = explain(shell.study, made)
     return f"{trial.metadata.name}  {value}{made.decision}: {reason}"
@@ -163,7 +163,7 @@ def _life(shell: Shell, index: int) -> tuple[RenderableType, ...]:
     heard = shell.heard.get(index)
     current = heard is not None and heard.incarnation == shell.lives[index].incarnation
     step = max(heard.step if heard and current else 0, trained(trial))
-    metric = shell.study.spec.objectives[0].metric
+    metric = shell.study.spec.judged_by(trial.spec.role)[0]
     value = heard.metrics.get(metric) if heard and current else None
     until = trial.spec.until or shell.study.spec.training.max
     shown = "" if value is None else f"{metric} {words.number(value)}"

@@ -10,8 +10,9 @@ from rich.text import Text
 from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, Trial
-from scaletune.cli import words
+from scaletune.cli import confirmation, words
 from scaletune.cli.figures import Figures, values
+from scaletune.core import confirmed
 from scaletune.core.rungs import eta
 
 
@@ -28,7 +29,10 @@ def rungs(figures: Figures) -> RenderableType:
 
 
 def best(figures: Figures) -> RenderableType:
-    """The best so far with its configuration."""
+    """The best so far with its configuration; once the best are confirmed, the best by mean."""
+    winner = confirmed.winner(figures.confirmation)
+    if winner is not None:
+        return confirmation.best(figures, winner)
     found = figures.best
     if found is None:
         return Text("no value yet")
@@ -43,10 +47,12 @@ def best(figures: Figures) -> RenderableType:
 def spent(figures: Figures) -> str:
     """The budget used."""
     spec, ledger = figures.study.spec, figures.ledger
-    created = len(ledger.shelf("trials"))
+    again = len(ledger.shelf("confirming"))
+    created = len(ledger.shelf("trials")) - again
     parts = [
         f"{created} of {spec.budget.trials} trials" if spec.budget.trials else f"{created} trials"
     ]
+    parts += [f"{again} to confirm the best"] if again else []
     seconds = f"{words.duration(figures.spent_seconds)} of device time"
     parts.append(f"{seconds} of {spec.budget.gpu_hours:g} h" if spec.budget.gpu_hours else seconds)
     if spec.budget.duration:
@@ -56,12 +62,12 @@ def spent(figures: Figures) -> str:
 
 def saved(figures: Figures) -> str | None:
     """What not training everything in full has saved."""
-    full, used = figures.full_seconds, figures.spent_seconds
+    full, used = figures.full_seconds, figures.search_seconds
     is_selective = eta(figures.study) is not None
     if (
         full is None
         or not is_selective
-        or len(figures.trials) < 2
+        or len(figures.searched) < 2
         or not figures.ledger.has_full_training()
     ):
         return None
@@ -91,10 +97,12 @@ def summary(figures: Figures, places: Iterable[str]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_row("study", f"{figures.study.metadata.name}: {ending(figures.study)}")
     table.add_row("best", best(figures))
+    if (found := figures.confirmation) is not None:
+        table.add_row("confirmed", confirmation.table(found))
     table.add_row("rungs", rungs(figures))
     table.add_row("budget", spent(figures))
     if (share := saved(figures)) is not None:
-        in_full = f"that training all {len(figures.trials)} trials in full would take"
+        in_full = f"that training all {len(figures.searched)} trials in full would take"
         table.add_row("saved", f"{share} of device time {in_full}")
     for number, place in enumerate(places):
         table.add_row("" if number else "files", place)
@@ -106,7 +114,7 @@ def trials(figures: Figures) -> RenderableType:
     unit = figures.study.spec.training.unit.lower()
     names = [each.name for each in figures.study.spec.parameters]
     table = _table("trial", "state", unit, _metric(figures), *names)
-    for trial in sorted(figures.trials, key=lambda each: _order(figures, each)):
+    for trial in sorted(figures.searched, key=lambda each: _order(figures, each)):
         record = _highest(trial)
         table.add_row(
             trial.metadata.name,
@@ -115,7 +123,8 @@ def trials(figures: Figures) -> RenderableType:
             words.number(record.value) if record else "",
             *(words.parameter(value) for value in values(trial).values()),
         )
-    return table
+    again = confirmation.trainings(figures)
+    return table if again is None else Group(table, "", again)
 
 
 def comparison(runs: Sequence[tuple[str, Figures]]) -> RenderableType:
@@ -130,7 +139,7 @@ def comparison(runs: Sequence[tuple[str, Figures]]) -> RenderableType:
 def _column(figures: Figures) -> dict[str, str]:
     """A run in a comparison: what it found, at what cost, with which parameters."""
     column = {
-        "trials": str(len(figures.trials)),
+        "trials": str(len(figures.searched)),
         "device time": words.duration(figures.spent_seconds),
         "compute saved": saved(figures) or "-",
     }

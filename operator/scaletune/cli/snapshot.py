@@ -6,7 +6,6 @@ asked for, so what no decision rests on is not read at all, and what is left out
 value; all of these stand in this module and nowhere else. What is given is checked as always.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from scaletune.api.model import API_VERSION
 from scaletune.api.reader import UnreadableError, read, read_file
 from scaletune.api.study import Study
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial, index_of, trial_name
 from scaletune.cli.refusal import Refusal
 
 M = TypeVar("M", bound=BaseModel)
@@ -160,10 +159,10 @@ def _index(document: Document, metadata: Fields, spec: Fields) -> int:
     """spec.index, or else the number at the end of the name."""
     index = spec.get("index")
     if index is None:
-        found = re.search(r"[0-9]+$", str(metadata.get("name", "")))
+        found = index_of(str(metadata.get("name", "")))
         if found is None:
             raise Refusal(f"{document.title}: give spec.index, or a name that ends with it")
-        return int(found[0])
+        return found
     if isinstance(index, bool) or not isinstance(index, int | float) or index != int(index):
         raise Refusal(f"{document.title}: spec.index must be a whole number, not {index!r}")
     return int(index)

@@ -49,7 +49,7 @@ def print_ledger(subject: Sequence[str], cluster: Cluster) -> None:
 
     found = find(subject_of([*subject], cluster, "study"), cluster)
     trials = found.figures.trials
-    missing = max(0, found.figures.study.status.created - len(trials))
+    missing = max(0, found.figures.study.status.created - len(found.figures.searched))
     if missing:
         sys.stderr.write(
             f"scaletune: {missing} Trials were deleted; what was compared with them, when they were"

@@ -28,7 +28,7 @@ def should_run(frame: Frame, trial: Trial) -> bool:
 
 def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
     """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
-    frame, objective = Frame.of(study), study.spec.objectives[0]
+    frame, (metric, goal) = Frame.of(study), study.spec.judged_by(trial.spec.role)
     resolved = {each.name: each.value for each in trial.spec.resolved}
     checkpoint = trial.status.checkpoint
     return wire.TrialSpec(
@@ -39,11 +39,11 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         attempt=trial.status.attempts[-1].number,
         parameters={each.name: each.value for each in trial.spec.parameters} | resolved,
         seed=trial.spec.seed,
-        metric=objective.metric,
-        goal=objective.goal,
+        metric=metric,
+        goal=goal,
         unit=study.spec.training.unit,
         max=frame.most,
-        milestones=frame.levels_in(trial.spec.bracket),
+        milestones=frame.levels_of(trial),
         restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
         processes=study.spec.template.devices,
         replay=tuple(

@@ -40,12 +40,16 @@ def purse(study: Study, ledger: Ledger) -> Purse:
     hours = study.spec.budget.gpu_hours
     if hours is None:
         return Purse(None)
-    reserved = sum(
-        cost(ledger, trial, level)
-        for trial in ledger.on("holders")
-        if trial.spec.state == "Running" and (level := ledger.frame.next_level(trial)) is not None
-    )
-    return Purse(hours * 3600 - spent_seconds(study, ledger) - reserved)
+    promised = sum(reserved(ledger, trial) for trial in ledger.on("holders"))
+    return Purse(hours * 3600 - spent_seconds(study, ledger) - promised)
+
+
+def reserved(ledger: Ledger, trial: Trial) -> float:
+    """What a trial that holds a place is still to use up to its next milestone."""
+    level = ledger.frame.next_level(trial)
+    if trial.spec.state != "Running" or level is None:
+        return 0.0
+    return cost(ledger, trial, level)
 
 
 def cost(ledger: Ledger, trial: Trial | None, level: int) -> float:
@@ -56,8 +60,15 @@ def cost(ledger: Ledger, trial: Trial | None, level: int) -> float:
         step = max([record.step for record in trial.status.milestones] + [last.step if last else 0])
         rate = trial.status.device_seconds / step if step and trial.status.device_seconds else None
     if rate is None:
-        rate = _median(ledger.shelf(("rates", level)))
+        confirms = trial is not None and trial.spec.role != "Search"
+        rate = full_rate(ledger) if confirms else _median(ledger.shelf(("rates", level)))
     return rate * max(0, level - step)
+
+
+def full_rate(ledger: Ledger) -> float:
+    """Device seconds per step of a training in full, from the highest rung that tells; else 0."""
+    rates = (ledger.shelf(("rates", level)) for level in reversed(ledger.frame.levels))
+    return next((_median(each) for each in rates if len(each)), 0.0)
 
 
 def _median(rates: Ranked) -> float:

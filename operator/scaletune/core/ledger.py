@@ -12,6 +12,9 @@ a `Ranked`. Sums are of whole microseconds, because sums of floats depend on the
 Trials are compared within their bracket. Where a study has several, a shelf of one bracket is named
 by it too, and ("rung", level) holds the records of all of them.
 
+Trainings that confirm a configuration hold places and have records, but are on none of the shelves
+of the search: they compete with nobody.
+
 Order on a rung: finite before not finite, then the better score, then the lower index. A *score*
 is the objective's value, negated when larger is better: smaller scores are better everywhere.
 """
@@ -21,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Milestone, Trial, TrialState
+from scaletune.api.trial import CONFIRMING_FROM, TERMINAL, Milestone, Trial, TrialState
 from scaletune.core import lifecycle, rungs
 from scaletune.core.ranked import Key, Ranked
 from scaletune.core.rungs import Brackets
@@ -57,17 +60,26 @@ class Frame:
         """How far a new trial of a bracket trains: to its first pause, or in full."""
         return self.levels_in(bracket)[0] if self.pauses else self.most
 
+    def levels_of(self, trial: Trial) -> tuple[int, ...]:
+        """The milestones of a trial: confirmation trains in full, whatever the policy."""
+        if trial.spec.role != "Search":
+            return self.levels[-1:]
+        return self.levels_in(trial.spec.bracket)
+
     def within(self, kind: str, level: int, bracket: int) -> Shelf:
         """The name of a shelf of the records of one bracket at a milestone."""
         return (kind, level, bracket) if self.brackets.several else (kind, level)
 
     def until(self, trial: Trial) -> int:
         """How far the trial is to train."""
-        return lifecycle.until(trial, self.first(trial.spec.bracket))
+        return lifecycle.until(trial, self._first_of(trial))
 
     def state(self, trial: Trial) -> TrialState:
         """The trial's state, from its status or its records."""
-        return lifecycle.state(trial, self.first(trial.spec.bracket), self.most)
+        return lifecycle.state(trial, self._first_of(trial), self.most)
+
+    def _first_of(self, trial: Trial) -> int:
+        return self.first(trial.spec.bracket) if trial.spec.role == "Search" else self.most
 
     def in_its_state(self, trial: Trial) -> Trial:
         """The trial with its state said: a decision on its records then frees no place."""
@@ -91,7 +103,7 @@ class Frame:
     def next_level(self, trial: Trial) -> int | None:
         """The next milestone that the trial is to reach, or None."""
         reached, until = lifecycle.highest_milestone(trial), self.until(trial)
-        levels = self.levels_in(trial.spec.bracket)
+        levels = self.levels_of(trial)
         return next((level for level in levels if reached < level <= until), None)
 
 
@@ -168,14 +180,15 @@ class Ledger:
     @property
     def highest_number(self) -> int:
         """The highest number of a record among these trials; 0 without any."""
-        shelves = (self.shelf(name) for name in ("undecided", "decided"))
+        shelves = (self.shelf(name) for name in ("undecided", "decided", "confirmed"))
         return max((shelf.at(len(shelf) - 1)[0][0] for shelf in shelves if len(shelf)), default=0)
 
     @property
     def next_index(self) -> int:
-        """One above the highest index among these trials."""
+        """One above the highest index among the search's trials."""
         trials = self.shelf("trials")
-        return trials.at(len(trials) - 1)[0][0] + 1 if len(trials) else 0
+        searched = trials.rank((CONFIRMING_FROM,))
+        return int(trials.at(searched - 1)[0][0]) + 1 if searched else 0
 
     @property
     def spent_seconds(self) -> float:
@@ -211,10 +224,13 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
     state = frame.state(trial)
     yield "trials", (index,), trial
     yield ("state", state), (index,), None
+    is_search = trial.spec.role == "Search"
     for record in trial.status.milestones:
-        yield from _record_facts(frame, trial, record)
+        yield from (_record_facts if is_search else _confirming_facts)(frame, trial, record)
     end = _own_end(trial, state)
-    if end is not None:
+    if not is_search:
+        yield "confirming", (index,), None
+    elif end is not None:
         yield "ended", (end, index), None
     if state in TERMINAL:
         return
@@ -227,10 +243,18 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
     elif trial.status.failure is None:
         if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
             yield "interrupted", (index,), None
-        level = frame.next_level(trial)
+        level = frame.next_level(trial) if is_search else None
         if frame.brackets.several and level is not None:
             yield frame.within("underway", level, trial.spec.bracket), (index,), None
         yield from _promotion_facts(frame, trial)
+
+
+def _confirming_facts(
+    frame: Frame, trial: Trial, record: Milestone
+) -> Iterator[tuple[Shelf, Key, Any]]:
+    """A record of a training for confirmation: it competes on no rung."""
+    shelf = "undecided" if record.decision is None else "confirmed"
+    yield shelf, (record.number, record.at, trial.index), None
 
 
 def _record_facts(

@@ -134,7 +134,7 @@ def _open_levels(frame: Frame, trial: Trial, made: Sequence[Milestone]) -> list[
     recorded = {record.at for record in records}
     return [
         level
-        for level in frame.levels_in(trial.spec.bracket)
+        for level in frame.levels_of(trial)
         if level <= frame.until(trial) and level not in recorded
     ]
 

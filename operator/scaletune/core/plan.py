@@ -11,8 +11,9 @@ In this order:
 2. a study that has ended (stopped, target reached, failing alike) stops its trials;
 3. a study that is paused, or has used up its budget, pauses them with a checkpoint;
 4. otherwise free places are filled: trials that were interrupted, then promotions, then new trials;
-5. trials too far down their rung to be promoted are stopped, so that checkpoints can be freed;
-6. when nothing holds a place and nothing can start, the study is finished.
+5. when nothing of the search runs or can start, the best of it are trained again (`confirmation`);
+6. trials too far down their rung to be promoted are stopped, so that checkpoints can be freed;
+7. when nothing holds a place and nothing can start, the study is finished.
 
 Each step sees what the steps before it did, in a Ledger that is carried along. What the policies
 compare is in `policies/`, what things cost in `budget`, who holds a place in `lifecycle`.
@@ -32,8 +33,9 @@ from scaletune.api.action import (
 from scaletune.api.conditions import FINISHED, condition, is_true
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Evidence, Trial
-from scaletune.core import budget, reasons
-from scaletune.core.endings import ending
+from scaletune.core import budget, confirmation, reasons
+from scaletune.core.budget import Purse
+from scaletune.core.endings import Ending, ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
 from scaletune.core.starts import Start, decided, next_start
@@ -60,28 +62,37 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
     stopped = {action.trial for action in actions if isinstance(action, Stop)}
     end = ending(study, ledger)
     over = budget.exhausted(study, ledger, now)
-    if end is not None:
+    if end is not None and not confirmation.follows(study, end):
         actions += [Stop(i, end.reason) for i in _live(ledger) if i not in stopped]
         return Plan(decisions, (*actions, *finish(study, ledger, end.cause, end.reason)))
+    closed = end.reason if end else confirmation.search_is_over(study, ledger, now)
     if study.spec.state == "Paused" or over is not None:
         # People first: the words of a paused study must not change when its duration passes, too.
         why = "spec.state is Paused" if over is None or study.spec.state == "Paused" else over
         actions += [Pause(i, why) for i in _running(ledger) if i not in stopped]
         starts: list[Start] = []
     else:
-        starts, ledger = fill(study, ledger)
+        if closed is not None:
+            leaving = close(study, ledger, end, closed)
+            actions += [each for each in leaving if each.trial not in stopped]
+        starts, ledger = begin(study, ledger, search=closed is None)
         decisions = (*decisions, *(start.decision for start in starts if start.decision))
         actions += [start.action for start in starts]
-    goes_on = study.spec.state == "Paused" and not _stays_finished(study, ledger, over)
+    goes_on = study.spec.state == "Paused" and not _stays_finished(
+        study, ledger, over, search=closed is None
+    )
     idle = not starts and not len(ledger.shelf("holders")) and not goes_on
     done = idle and next_start(study, ledger) is None
+    done = done and not confirmation.missing(study, ledger)
     freed = policy_of(study).freed(ledger, study.spec.budget.trials, finishing=done)
     actions += [Stop(trial.index, FREED) for trial in freed]
-    if idle:
+    if idle and end is not None:
+        actions += finish(study, ledger, end.cause, end.reason)
+    elif idle:
         cause = "Completed" if done else "BudgetExhausted"
         actions += finish(study, ledger, cause, DONE if done else over or TOO_DEAR)
     elif over is None and study.spec.state == "Running":
-        actions += look_again(study, now)
+        actions += look_again(study, ledger, now)
     return Plan(decisions, tuple(actions))
 
 
@@ -94,21 +105,42 @@ def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
         if _was_stopped_below(trial, milestone):
             made = Decide(index, milestone, "Void", number)
         else:
-            word, evidence = policy.judge(ledger, trial, record)
+            if trial.spec.role == "Search":
+                word, evidence = policy.judge(ledger, trial, record)
+            else:
+                word, evidence = confirmation.judge(study, ledger, trial, record)
             made = Decide(index, milestone, word, number, evidence)
         decisions.append(made)
         ledger = ledger.replace(trial, decided(ledger.frame.in_its_state(trial), made))
     return tuple(decisions), ledger
 
 
+def close(study: Study, ledger: Ledger, end: Ending | None, why: str) -> Iterator[Stop | Pause]:
+    """What of the search still runs although it is over, before it is confirmed."""
+    if end is not None:
+        yield from (Stop(index, why) for index in _live(ledger) if _searches(ledger, index))
+    else:
+        yield from (Pause(index, why) for index in _running(ledger) if _searches(ledger, index))
+
+
+def begin(study: Study, ledger: Ledger, *, search: bool) -> tuple[list[Start], Ledger]:
+    """What starts now: of the search, and once nothing of it runs or can start, to confirm it."""
+    starts: list[Start] = []
+    if search:
+        starts, ledger = fill(study, ledger, purse=confirmation.search_purse(study, ledger))
+    if not starts and confirmation.may_begin(study, ledger):
+        starts, ledger = fill(study, ledger, confirmation.next_training)
+    return starts, ledger
+
+
 def fill(
-    study: Study, ledger: Ledger, following: Following = next_start
+    study: Study, ledger: Ledger, following: Following = next_start, purse: Purse | None = None
 ) -> tuple[list[Start], Ledger]:
-    """What starts now: as much, in the order of `following`, as places and the budget allow.
+    """As much, in the order of `following`, as places and the budget (or this purse) allow.
 
     The first that does not fit ends the list: nothing cheaper overtakes.
     """
-    starts, purse = [], budget.purse(study, ledger)
+    starts, purse = [], purse or budget.purse(study, ledger)
     while (start := following(study, ledger)) is not None:
         places = study.spec.parallelism - len(ledger.shelf("holders"))
         keeps_place = start.before is not None and ledger.frame.holds_place(start.before)
@@ -131,17 +163,19 @@ def finish(study: Study, ledger: Ledger, cause: str, reason: str) -> Iterator[Fi
         yield Finish(cause, reason)
 
 
-def _stays_finished(study: Study, ledger: Ledger, over: str | None) -> bool:
+def _stays_finished(study: Study, ledger: Ledger, over: str | None, *, search: bool) -> bool:
     """Whether a study that had ended before it was paused has nothing to go on with."""
     if not is_true(study.status.conditions, FINISHED):
         return False
-    return over is not None or not fill(study, ledger)[0]
+    return over is not None or not begin(study, ledger, search=search)[0]
 
 
-def look_again(study: Study, now: float) -> Iterator[LookAgain]:
+def look_again(study: Study, ledger: Ledger, now: float) -> Iterator[LookAgain]:
     """The instant at which time alone changes the answer."""
-    end = budget.ends_at(study, now)
-    if end is not None and now < end:
+    end, search_end = budget.ends_at(study, now), confirmation.search_ends_at(study, ledger, now)
+    if search_end is not None and now < search_end:
+        yield LookAgain(search_end, confirmation.TIME)
+    elif end is not None and now < end:
         yield LookAgain(end, f"the duration of {study.spec.budget.duration} is over then")
 
 
@@ -166,6 +200,10 @@ def _running(ledger: Ledger) -> Iterator[int]:
     for trial in ledger.on("holders"):
         if trial.spec.state == "Running" and ledger.frame.next_level(trial) is not None:
             yield trial.index
+
+
+def _searches(ledger: Ledger, index: int) -> bool:
+    return ledger.trial(index).spec.role == "Search"
 
 
 def _why_stopped(study: Study, trial: Trial) -> str:

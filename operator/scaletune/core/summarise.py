@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 
 from scaletune.api.action import Finish
 from scaletune.api.conditions import (
+    CONFIRMED,
     FINISHED,
     Condition,
     condition,
     is_true,
     with_condition,
 )
+from scaletune.api.confirmation import Confirmation
 from scaletune.api.study import BestTrial, Study, StudyStatus, TrialCounts
-from scaletune.api.trial import TERMINAL
+from scaletune.api.trial import CONFIRMING_FROM, TERMINAL
+from scaletune.core import confirmed
 from scaletune.core.budget import spent_seconds
 from scaletune.core.ledger import Ledger
 from scaletune.core.starts import created
@@ -30,21 +33,23 @@ def summarise(
     study: Study, ledger: Ledger, now: float, finish: Finish | None = None
 ) -> StudyStatus:
     """The status that the study should have."""
-    old, spec, best = study.status, study.spec, _best(ledger)
+    old, spec = study.status, study.spec
     counts = TrialCounts(
         **{
             name: len(ledger.shelf(("state", name.capitalize())))
             for name in TrialCounts.model_fields
         }
     )
-    ended = sum(len(ledger.shelf(("state", state))) for state in TERMINAL)
+    ended = sum(_searched(ledger, state) for state in TERMINAL)
     limit = "" if spec.budget.trials is None else f"/{spec.budget.trials}"
     hours = "" if spec.budget.gpu_hours is None else f"/{spec.budget.gpu_hours:g}"
     conditions = _conditions(study, now, finish)
     finished = is_true(conditions, FINISHED)
+    found = confirmed.confirmation(study, ledger, finished=finished)
+    best = confirmed.best(study, found) or _best(ledger)
     return old.model_copy(
         update={
-            "conditions": conditions,
+            "conditions": _confirmed(study, conditions, found, now),
             "observed_generation": study.metadata.generation,
             "started_at": old.started_at or timestamp(now),
             "finished_at": (old.finished_at or timestamp(now)) if finished else None,
@@ -53,26 +58,75 @@ def summarise(
             "trials": counts,
             "running": len(ledger.shelf("holders")),
             "selector": f"scaletune.dev/study={study.metadata.name}",
-            **_sums(study, ledger),
+            **_sums(study, ledger, found),
             "policy": policy_words(study),
             "progress": f"{ended}{limit}",
             "gpu_hours": f"{spent_seconds(study, ledger) / 3600:.2f}{hours}",
             "best": best,
-            "found": f"{best.value:.4g} at {best.milestone}" if best else "",
+            "found": _found(best, found),
+            "confirmation": found,
         }
     )
 
 
-def _sums(study: Study, ledger: Ledger) -> dict[str, object]:
+def _searched(ledger: Ledger, state: str) -> int:
+    """How many of the search's trials are in a state."""
+    return ledger.shelf(("state", state)).rank((CONFIRMING_FROM,))
+
+
+def _found(best: BestTrial | None, found: Confirmation | None) -> str:
+    """The best value in a few words, as `kubectl get` shows it."""
+    if best is None:
+        return ""
+    row = confirmed.winner(found)
+    if row is None:
+        return f"{best.value:.4g} at {best.milestone}"
+    error = "" if row.standard_error is None else f" ± {row.standard_error:.2g}"
+    return f"{best.value:.4g}{error}, confirmed"
+
+
+def _confirmed(
+    study: Study, conditions: tuple[Condition, ...], found: Confirmation | None, now: float
+) -> tuple[Condition, ...]:
+    """The conditions with what has come of confirmation, where there is one."""
+    if study.spec.confirm is None:
+        return conditions
+    first = confirmed.winner(found)
+    reason, message = "Searching", "the best are trained again after the search"
+    if found is not None and first is not None:
+        tied = any(each.standing == "Tied" for each in found.configurations)
+        reason, message = "Tied" if tied else "Clear", confirmed.sentence(found)
+    elif is_true(conditions, FINISHED):
+        reason, message = "NoValue", "the study has ended before any of the best was trained again"
+        message = message if found is None else confirmed.sentence(found)
+    elif found is not None:
+        reason, message = "Training", "the best of the search are trained again, in full"
+    new = Condition(
+        type=CONFIRMED,
+        status="True" if first is not None else "False",
+        reason=reason,
+        message=message[:2048],
+        last_transition_time=timestamp(now),
+        observed_generation=study.metadata.generation,
+    )
+    return with_condition(conditions, new)
+
+
+def _sums(study: Study, ledger: Ledger, found: Confirmation | None) -> dict[str, object]:
     """What deleted Trials have used and stored, and what all have used together."""
     old, spent = study.status, round(spent_seconds(study, ledger), 6)
     sums: dict[str, object] = {"spent_seconds": spent}
-    if len(ledger.shelf("trials")) < created(study, ledger):
-        stored = len(ledger.shelf("decided")) + len(ledger.shelf("undecided"))
+    if len(ledger.shelf("trials")) < created(study, ledger) + _begun(found):
+        stored = sum(len(ledger.shelf(name)) for name in ("decided", "undecided", "confirmed"))
         number = max(old.highest_number, ledger.highest_number)
         sums["device_seconds"] = round(max(old.device_seconds, spent - ledger.spent_seconds), 6)
         sums["reports"] = max(old.reports, number - stored)
     return sums
+
+
+def _begun(found: Confirmation | None) -> int:
+    """How many trainings for confirmation there have been."""
+    return 0 if found is None else sum(each.trainings for each in found.configurations)
 
 
 def differs_beyond_cost(old: StudyStatus, new: StudyStatus) -> bool:

@@ -22,7 +22,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from scaletune.api.action import Decide
 from scaletune.api.model import Int, Metadata, Model, Number
 from scaletune.api.study import Budget, Study
-from scaletune.api.trial import TERMINAL, Trial, TrialSpec, TrialState, trial_name
+from scaletune.api.trial import (
+    CONFIRMING_FROM,
+    TERMINAL,
+    Trial,
+    TrialSpec,
+    TrialState,
+    repeat_of,
+    trial_name,
+)
 from scaletune.core.endings import ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import highest_milestone
@@ -164,10 +172,15 @@ class World:
         if self._get(index) is not None:
             return
         name = trial_name(self.study.metadata.name, index)
-        frame = self.ledger.frame
-        bracket = frame.brackets.of(index)
-        until, study = frame.first(bracket), self.study.metadata.name
-        spec = TrialSpec(study=study, index=index, bracket=bracket, until=until)
+        frame, study = self.ledger.frame, self.study.metadata.name
+        if (repeat := repeat_of(index)) is not None:
+            role = "Control" if repeat.candidate is None else "Confirm"
+            again = {"role": role, "candidate": repeat.candidate, "repeat": repeat.number}
+            spec = TrialSpec(study=study, index=index, until=frame.most).model_copy(update=again)
+        else:
+            bracket = frame.brackets.of(index)
+            until = frame.first(bracket)
+            spec = TrialSpec(study=study, index=index, bracket=bracket, until=until)
         self._put(_in_state(Trial(metadata=Metadata(name=name), spec=spec), "Running"))
 
     def _get(self, index: int) -> Trial | None:
@@ -240,7 +253,8 @@ class World:
 
     def _following(self, study: Study, ledger: Ledger) -> Start | None:
         """Promotions; the drain only when all trials that there will be have appeared."""
-        all_appeared = self.most is not None and len(ledger.shelf("trials")) >= self.most
+        searched = ledger.shelf("trials").rank((CONFIRMING_FROM,))
+        all_appeared = self.most is not None and searched >= self.most
         return promoted(study, ledger) or (drained(study, ledger) if all_appeared else None)
 
     def _stop(self, index: int) -> None:

@@ -38,6 +38,39 @@ def journals(laptop: Laptop) -> str:
     return "".join(path.read_text() for path in laptop.folder.volume.rglob("journal.jsonl"))
 
 
+def test_the_best_are_trained_again_by_a_metric_that_the_search_has_not_seen(
+    laptop: Laptop,
+) -> None:
+    laptop.write_study(
+        "--held-out",
+        parallelism=2,
+        parameters=[{"name": "x", "float": {"min": 0, "max": 1, "center": 0.9}}],
+        budget={"trials": 3},
+        confirm={"top": 1, "repeats": 2, "metric": "held_out"},
+    )
+
+    done = laptop.run()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found, best = laptop.study.status.confirmation, laptop.study.status.best
+    assert found is not None
+    assert best is not None
+    assert [each.role for each in found.configurations] == ["Candidate", "Control"]
+    assert best.value == found.configurations[0].mean
+    again = [trial for trial in laptop.trials if trial.spec.role != "Search"]
+    # A repeat has one seed, and so the same noise, whoever is trained.
+    noise = [
+        each.status.milestones[0].value - (float(each.spec.parameters[0].value) - 0.3) ** 2 - 1 / 4
+        for each in again
+        if each.status.milestones[0].value is not None
+    ]
+    assert [each.spec.repeat for each in again] == [0, 0, 1, 1]
+    assert noise[0] == pytest.approx(noise[1])
+    assert noise[2] == pytest.approx(noise[3])
+    assert noise[0] != pytest.approx(noise[2])
+    assert stored_decisions(laptop) == replayed_decisions(laptop)
+
+
 @pytest.mark.parametrize("mode", ["Promote", "Stop"])
 def test_a_study_runs_to_its_end_and_its_ledger_replays(laptop: Laptop, mode: str) -> None:
     asha = {"eta": 2, "min": 1, "mode": mode}

@@ -44,6 +44,7 @@ def study(number: int, mode: str | None = None) -> Study:
         target=(None, None, 0.1)[number // 2 % 3],
         budget={"trials": (3, 8, 14, 30)[number // 7 % 4]},
         sampler=({}, {"grid": {"points": 4}})[number // 11 % 2],
+        confirm=(None, {"top": 2, "repeats": 2})[number // 13 % 2],
     )
 
 

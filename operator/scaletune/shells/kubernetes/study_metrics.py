@@ -136,8 +136,9 @@ def rows(study: Study, trials: Iterable[Trial], now: float) -> Iterator[Row]:
     yield from _described(study)
     yield from _spent(study, now)
     yield from _trials(study, trials)
-    yield from _rungs(study, trials)
-    yield from _leading(study, trials)
+    searched = [trial for trial in trials if trial.spec.role == "Search"]
+    yield from _rungs(study, searched)
+    yield from _leading(study, searched)
 
 
 def _described(study: Study) -> Iterator[Row]:

@@ -1,12 +1,13 @@
 """Objectives: what a training would report, as a pure function of the user's.
 
     objective(parameters, start, until, seed, state=None)
-        -> {"value": ..., "seconds": ..., "state"?: ..., "cost"?: ...}
+        -> {"value": ..., "seconds": ..., "state"?: ..., "cost"?: ..., "metrics"?: {name: ...}}
 
 It is called once for each segment between milestones, so that pausing and resuming cost what they
-would: `state` is what the segment before gave back. A value that is not finite has diverged,
-MemoryError is out of memory; anything else that it raises is its author's error and ends the
-simulation.
+would: `state` is what the segment before gave back. `metrics` are what else it would report: where
+spec.confirm names one of them, confirmation goes by it instead of the value. A value that is not
+finite has diverged, MemoryError is out of memory; anything else that it raises is its author's
+error and ends the simulation.
 """
 
 import importlib
@@ -15,7 +16,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from scaletune.shells.simulate.table import InvalidTable, read_table
 
 Values = Mapping[str, float | int | str]
 Function = Callable[..., Any]
-_KEYS = frozenset({"value", "seconds", "state", "cost"})
+_KEYS = frozenset({"value", "seconds", "state", "cost", "metrics"})
 
 
 class InvalidObjective(ValueError):
@@ -58,6 +59,11 @@ class Segment:
     seconds: float
     state: Any = None
     out_of_memory: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def judged_by(self, metric: str | None) -> float:
+        """The value that counts: of this metric, if it is reported."""
+        return self.value if metric is None else self.metrics.get(metric, self.value)
 
 
 def load(name: str, spec: StudySpec) -> Function:
@@ -115,14 +121,20 @@ def evaluate(function: Function, call: Call) -> Segment:
     if not isinstance(result, Mapping) or not {"value", "seconds"} <= set(result) <= _KEYS:
         shown = f"{sorted(map(str, result))}" if isinstance(result, Mapping) else f"{result!r:.80}"
         raise ObjectiveError(
-            _complaint(call, f"gave {shown}, not value, seconds and perhaps state and cost")
+            _complaint(
+                call, f"gave {shown}, not value, seconds and perhaps state, cost and metrics"
+            )
         )
     value, seconds = (_number(call, name, result[name]) for name in ("value", "seconds"))
     if not 0 <= seconds < math.inf:
         raise ObjectiveError(_complaint(call, f"gave {seconds} seconds; they must be 0 or more"))
     if result.get("cost") is not None:
         _number(call, "cost", result["cost"])
-    return Segment(value, seconds, result.get("state"))
+    metrics = result.get("metrics") or {}
+    if not isinstance(metrics, Mapping):
+        raise ObjectiveError(_complaint(call, f"gave metrics {metrics!r:.60}; it must be a map"))
+    known = {str(name): _number(call, str(name), each) for name, each in metrics.items()}
+    return Segment(value, seconds, result.get("state"), metrics=known)
 
 
 def _number(call: Call, name: str, value: Any) -> float:

@@ -29,17 +29,18 @@ def outcome(shell: Shell) -> Json:
     """Everything about one seed."""
     study, ledger = shell.study, shell.ledger
     end = condition(study.status.conditions, FINISHED)
-    best = ledger.best()
+    confirmed = study.status.confirmation
     return {
         "seed": study.spec.seed,
         "finished": shell.finished,
         "cause": end.reason if end is not None else None,
         "reason": end.message if end is not None else "",
         "spent": _spent(shell),
-        "best": None if best is None else _best(*best),
+        "best": _found(shell),
         "bestReported": _best_reported(shell),
         "rungs": [_rung(shell, level) for level in ledger.frame.levels],
         "trials": [_trial(shell, trial) for trial in ledger.on("trials")],
+        "confirm": None if confirmed is None else confirmed.to_yaml_fields(),
         "decisions": [decision(each) for each in ordered(shell.decisions)],
         "curve": [
             {
@@ -80,7 +81,8 @@ def _spent(shell: Shell) -> Json:
     return {
         "deviceSeconds": budget.spent_seconds(shell.study, ledger),
         "wallSeconds": world.now,
-        "trials": len(shell.trials),
+        "trials": len(ledger.shelf("trials")) - len(ledger.shelf("confirming")),
+        "confirmingTrials": len(ledger.shelf("confirming")),
         "fullTrainings": sum(not failed for failed, *_ in last),
         "idleFraction": _idle(shell, world.busy_seconds, world.now),
         "idleFractionWhileCreating": _idle(shell, shell.busy_seconds_at_creation, shell.created_at),
@@ -91,6 +93,20 @@ def _idle(shell: Shell, busy_seconds: float, wall_seconds: float) -> float:
     """The share of places × time in which no trainer lived."""
     places = shell.study.spec.parallelism * wall_seconds
     return min(1.0, max(0.0, 1 - busy_seconds / places)) if places else 0.0
+
+
+def _found(shell: Shell) -> Json | None:
+    """What the study has found: the best of the search, or of what was confirmed, by mean."""
+    best = shell.study.status.best
+    if best is None:
+        return None
+    parameters = shell.trials[best.index].spec.parameters
+    return {
+        "trial": best.index,
+        "milestone": best.milestone,
+        "value": best.value,
+        "parameters": [each.to_yaml_fields() for each in parameters],
+    }
 
 
 def _best(trial: Trial, record: Milestone) -> Json:
@@ -109,7 +125,7 @@ def _best_reported(shell: Shell) -> Json | None:
         (frame.rank_key(trial, record), -record.at, trial, record)
         for trial in shell.trials.values()
         for record in trial.status.milestones
-        if record.value is not None and record.decision != "Void"
+        if record.value is not None and record.decision != "Void" and trial.spec.role == "Search"
     ]
     best = min(found, key=lambda each: each[:2], default=None)
     return None if best is None else _best(*best[2:])
@@ -139,9 +155,12 @@ def _went_on(trial: Trial, level: int) -> bool:
 def _trial(shell: Shell, trial: Trial) -> Json:
     document: Json = {
         "trial": trial.index,
+        "role": trial.spec.role,
         "state": shell.frame.state(trial),
         "parameters": [each.to_yaml_fields() for each in trial.spec.parameters],
     }
+    if trial.spec.role != "Search":
+        document |= {"candidate": trial.spec.candidate, "repeat": trial.spec.repeat}
     if trial.spec.resolved:
         document["resolved"] = [each.to_yaml_fields() for each in trial.spec.resolved]
     if trial.status.failure is not None:

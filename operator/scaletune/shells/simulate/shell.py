@@ -207,6 +207,7 @@ class Shell:
         incarnation = f"{trial.metadata.name}.{attempts.next_number(trial)}"
         checkpoint = trial.status.checkpoint
         resolved = {each.name: each.value for each in trial.spec.resolved}
+        confirm = self.study.spec.confirm
         order = Order(
             trial=trial.index,
             name=trial.metadata.name,
@@ -215,7 +216,8 @@ class Shell:
             seed=trial.spec.seed,
             step=0 if checkpoint is None else checkpoint.step,
             until=self.frame.until(trial),
-            levels=self.frame.levels_in(trial.spec.bracket),
+            levels=self.frame.levels_of(trial),
+            metric=confirm.metric if confirm and trial.spec.role != "Search" else None,
         )
         begun = attempts.begun(trial, incarnation, "", timestamp(self.world.now))
         self._put(attempts.started(begun))

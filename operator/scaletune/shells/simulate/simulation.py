@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scaletune.api.study import Study
-from scaletune.core import budget
+from scaletune.core import budget, confirmation
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.objectives import Function
 from scaletune.shells.simulate.shell import Shell
@@ -77,13 +77,17 @@ def turns(shell: Shell) -> Iterator[float]:
 
 
 def _exhausted_at(shell: Shell) -> float | None:
-    """When the trainers that run now will have used up gpuHours."""
+    """When the trainers that run now will have used up gpuHours, or the search its part of them."""
     hours, world = shell.study.spec.budget.gpu_hours, shell.world
     if hours is None or not world.running:
         return None
     if budget.exhausted(shell.study, shell.ledger, world.now) is not None:
         return None  # they have been told
     left = hours * 3600 / world.site.devices - world.busy_seconds
+    of_search = confirmation.search_left(shell.study, shell.ledger)
+    if of_search is not None and of_search > 0 and not shell.ledger.shelf("confirming"):
+        unheard = world.busy_seconds - shell.ledger.spent_seconds / world.site.devices
+        left = min(left, of_search / world.site.devices - unheard)
     return world.now + max(left / world.running, LOOK_SECONDS_MIN)
 
 

@@ -39,6 +39,7 @@ class Order:
     step: int  # of the checkpoint that it resumes from; 0 without one
     until: int
     levels: tuple[int, ...]  # the trial's milestones
+    metric: str | None = None  # that the trial is judged by, if it is not the objective
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,9 @@ class World:
         if life.left is not None or life.leaving:
             return
         trial = life.order.trial
-        self._report(life, target, segment.value)
-        if not math.isfinite(segment.value):
+        value = segment.judged_by(life.order.metric)
+        self._report(life, target, value)
+        if not math.isfinite(value):
             self._leave(life, Reason.DIVERGED)
             return
         life.step = target

@@ -1,0 +1,300 @@
+"""Confirmation: which of the best are trained again, what that may cost, and when it begins.
+
+A search picks the luckiest of many trials, and often by less than a full training. So at its end
+the best few that differ, and the configuration of all centers as a control, are trained in full,
+from scratch, several times each. The seed depends on the repeat alone: all configurations
+meet the same seeds, and their differences are not those of luck.
+
+What the search must leave for this is predicted from the search's own records alone. While it goes
+on, none of these change: so what is left over when it turns out cheaper does not start the search
+again, and only a raised budget does. Who has a training for confirmation stays a candidate.
+
+What has come of it is said in `confirmed`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scaletune.api.action import Create
+from scaletune.api.confirmation import Confirm
+from scaletune.api.model import Metadata
+from scaletune.api.space import ChoiceSpace
+from scaletune.api.study import Study, StudySpec
+from scaletune.api.trial import (
+    DecisionWord,
+    Evidence,
+    Milestone,
+    ParameterValue,
+    Repeat,
+    Trial,
+    TrialSpec,
+    trial_name,
+)
+from scaletune.core import budget
+from scaletune.core.budget import Purse
+from scaletune.core.endings import Ending
+from scaletune.core.ledger import Ledger
+from scaletune.core.samplers.draws import fraction_of, typed
+from scaletune.core.scaling import resolve
+from scaletune.core.seeds import stream
+from scaletune.core.starts import Start
+
+DISTINCT = 0.1  # of the space, apart, at least
+LOOKED_AT = 300  # of the best, for a few that differ
+SHARE_MAX = 0.5  # of a budget
+TIME = "the rest of the study's duration is for training the best again"
+HOURS = "the rest of the study's gpuHours is for training the best again"
+
+Parameters = tuple[ParameterValue, ...]
+
+
+# ---- who
+
+
+def candidates(study: Study, ledger: Ledger, confirm: Confirm) -> list[int]:
+    """The indices of the best few that differ, the best first; then others that have trainings."""
+    kept = sorted(_kept(ledger) - {None}, key=lambda index: index or 0)
+    taken = {index: _configuration(ledger, index) for index in kept if index is not None}
+    found: list[int] = []
+    for trial in _best_first(ledger):
+        if len(found) == confirm.top:
+            break
+        if trial.index in taken:
+            found.append(trial.index)
+        elif not any(_close(study.spec, trial.spec.parameters, of) for of in taken.values()):
+            taken[trial.index] = trial.spec.parameters
+            found.append(trial.index)
+    return [*found, *(index for index in taken if index not in found)]
+
+
+def control(spec: StudySpec) -> Parameters | None:
+    """The configuration of all centers; None where a parameter has none."""
+    centers = {each.name: each.space.center for each in spec.parameters}
+    known = {name: center for name, center in centers.items() if center is not None}
+    return typed(spec, known) if len(known) == len(centers) else None
+
+
+def _kept(ledger: Ledger) -> set[int | None]:
+    """Candidates that have trainings; None is the control."""
+    return {trial.spec.candidate for trial in ledger.on("confirming")}
+
+
+def _best_first(ledger: Ledger) -> Iterator[Trial]:
+    """Trials with a value, in the order by which the best is chosen, as many as are looked at."""
+    seen: set[int] = set()
+    for level in reversed(ledger.frame.levels):
+        for key, _ in ledger.shelf(("rung", level)).entries():
+            if key[0] or len(seen) == LOOKED_AT:
+                break
+            if key[-1] not in seen:
+                seen.add(key[-1])
+                yield ledger.trial(key[-1])
+
+
+def _configuration(ledger: Ledger, candidate: int) -> Parameters:
+    """What a candidate is, even if its own Trial was deleted."""
+    found = ledger.shelf("trials").get((candidate,))
+    again = (each for each in ledger.on("confirming") if each.spec.candidate == candidate)
+    trial = found or next(again)
+    parameters: Parameters = trial.spec.parameters
+    return parameters
+
+
+def _close(spec: StudySpec, one: Parameters, other: Parameters) -> bool:
+    """Whether two configurations are as good as the same; other choices never are."""
+    mine, its = ({each.name: each.value for each in values} for values in (one, other))
+    total = 0.0
+    for parameter in spec.parameters:
+        if parameter.name not in mine or parameter.name not in its:
+            return False  # a snapshot may leave out what they are
+        here, there = mine[parameter.name], its[parameter.name]
+        if isinstance(parameter.space, ChoiceSpace):
+            if here != there:
+                return False
+        else:
+            total += (fraction_of(parameter, here) - fraction_of(parameter, there)) ** 2
+    return math.sqrt(total) <= DISTINCT
+
+
+# ---- what is still to be trained
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A training that is still to be started."""
+
+    repeat: Repeat
+    parameters: Parameters
+
+
+def chosen(study: Study, ledger: Ledger) -> list[tuple[int | None, Parameters]]:
+    """Who is confirmed, and with what parameters; last the control, if it is none of the others."""
+    confirm = study.spec.confirm
+    if confirm is None:
+        return []
+    found: list[tuple[int | None, Parameters]] = [
+        (index, _configuration(ledger, index)) for index in candidates(study, ledger, confirm)
+    ]
+    centers = control(study.spec)
+    known = centers in [parameters for _, parameters in found]
+    if found and centers is not None and (not known or None in _kept(ledger)):
+        found.append((None, centers))
+    return found
+
+
+def missing(study: Study, ledger: Ledger) -> list[Missing]:
+    """Every first training before every second one, and so on; the best candidates first."""
+    configurations, begun = chosen(study, ledger), _begun(study, ledger)
+    repeats = 0 if study.spec.confirm is None else study.spec.confirm.repeats
+    return [
+        Missing(Repeat(candidate, number), parameters)
+        for number in range(repeats)
+        for candidate, parameters in configurations
+        if number >= begun.get(candidate, 0)
+    ]
+
+
+def _begun(study: Study, ledger: Ledger) -> dict[int | None, int]:
+    """How many trainings each candidate was ever given, those that were deleted included."""
+    found: dict[int | None, int] = {}
+    known = study.status.confirmation
+    for row in () if known is None else known.configurations:
+        found[row.index if row.role == "Candidate" else None] = row.trainings
+    for trial in ledger.on("confirming"):
+        number, candidate = (trial.spec.repeat or 0) + 1, trial.spec.candidate
+        found[candidate] = max(found.get(candidate, 0), number)
+    return found
+
+
+def next_training(study: Study, ledger: Ledger) -> Start | None:
+    """The training for confirmation that starts next; None when none is missing."""
+    for each in missing(study, ledger):
+        return _start(study, ledger, each)
+    return None
+
+
+def _start(study: Study, ledger: Ledger, each: Missing) -> Start:
+    index, candidate = each.repeat.index, each.repeat.candidate
+    spec = TrialSpec(
+        study=study.metadata.name,
+        index=index,
+        role="Control" if candidate is None else "Confirm",
+        candidate=candidate,
+        repeat=each.repeat.number,
+        parameters=each.parameters,
+        resolved=resolve(study.spec, each.parameters),
+        seed=stream(study.spec.seed, each.repeat.number, "seed of a repeat").randrange(2**31),
+        until=ledger.frame.most,
+        state="Running",
+    )
+    name = trial_name(study.metadata.name, index)
+    metadata = Metadata(name=name, namespace=study.metadata.namespace)
+    whom = "the control"
+    if candidate is not None:
+        whom = trial_name(study.metadata.name, candidate)
+    return Start(
+        before=None,
+        after=Trial(metadata=metadata, spec=spec),
+        cost=_price(ledger),
+        action=Create(spec, f"training {each.repeat.number + 1} to confirm {whom}"),
+    )
+
+
+# ---- when, and for how much
+
+
+def follows(study: Study, end: Ending) -> bool:
+    """Whether a study that has ended so is confirmed first."""
+    return study.spec.confirm is not None and end.cause == "TargetReached"
+
+
+def search_is_over(study: Study, ledger: Ledger, now: float) -> str | None:
+    """Why the search must stop for its confirmation, in words; None while it may go on."""
+    end, hours = search_ends_at(study, ledger, now), search_left(study, ledger)
+    if end is not None and now >= end:
+        return TIME
+    return HOURS if hours is not None and hours <= 0 else None
+
+
+def may_begin(study: Study, ledger: Ledger) -> bool:
+    """Whether nothing of the search runs any more. (That it has nothing to start: ask it first.)"""
+    if study.spec.confirm is None:
+        return False
+    return all(trial.spec.role != "Search" for trial in ledger.on("holders"))
+
+
+def search_left(study: Study, ledger: Ledger) -> float | None:
+    """Device seconds that the search may still use, less those that confirmation is to take."""
+    hours = study.spec.budget.gpu_hours
+    if hours is None or study.spec.confirm is None:
+        return None
+    reserve = min(_trainings(study, ledger) * _price(ledger), SHARE_MAX * hours * 3600)
+    own = sum(trial.status.device_seconds for trial in ledger.on("confirming"))
+    return hours * 3600 - reserve - (budget.spent_seconds(study, ledger) - own)
+
+
+def search_purse(study: Study, ledger: Ledger) -> Purse:
+    """What the search may still promise, of its own hours and of all."""
+    whole, left = budget.purse(study, ledger), search_left(study, ledger)
+    if whole.seconds is None or left is None:
+        return whole
+    running = (trial for trial in ledger.on("holders") if trial.spec.role == "Search")
+    left -= sum(budget.reserved(ledger, trial) for trial in running)
+    return Purse(min(whole.seconds, left))
+
+
+def search_ends_at(study: Study, ledger: Ledger, now: float) -> float | None:
+    """When the search must end, to leave time for its confirmation; None without a duration."""
+    end, duration = budget.ends_at(study, now), study.spec.budget.duration
+    if end is None or duration is None or study.spec.confirm is None:
+        return None
+    rounds = math.ceil(_trainings(study, ledger) / study.spec.parallelism)
+    seconds = rounds * _price(ledger) / study.spec.template.devices
+    return end - min(seconds, SHARE_MAX * budget.seconds_of(duration))
+
+
+def to_come(study: Study, ledger: Ledger) -> int:
+    """How many trainings confirmation is still to start, those of candidates unknown included."""
+    confirm = study.spec.confirm
+    if confirm is None:
+        return 0
+    found = [index for index, _ in chosen(study, ledger) if index is not None]
+    unknown = max(0, confirm.top - len(found))
+    if not found and control(study.spec) is not None:
+        unknown += 1
+    return len(missing(study, ledger)) + unknown * confirm.repeats
+
+
+def _trainings(study: Study, ledger: Ledger) -> int:
+    """How many it takes in all."""
+    return len(ledger.shelf("confirming")) + to_come(study, ledger)
+
+
+def _price(ledger: Ledger) -> float:
+    """Predicted device seconds of a training in full."""
+    return budget.full_rate(ledger) * ledger.frame.most
+
+
+# ---- what a training says
+
+
+def judge(
+    study: Study, ledger: Ledger, trial: Trial, record: Milestone
+) -> tuple[DecisionWord, Evidence]:
+    """A value completes; its rank is among those of all trainings for confirmation so far."""
+    if record.value is None:
+        return "Stop", Evidence()
+    sign = 1 if study.spec.judged_by(trial.spec.role)[1] == "Minimize" else -1
+    so_far = [
+        sign * value
+        for (number, _, index), _ in ledger.shelf("confirmed").entries()
+        if number < record.number and (value := _value(ledger.trial(index))) is not None
+    ]
+    rank = sum(value <= sign * record.value for value in so_far)
+    return "Complete", Evidence(n=len(so_far) + 1, rank=rank)
+
+
+def _value(trial: Trial) -> float | None:
+    record = max(trial.status.milestones, key=lambda each: each.at, default=None)
+    return None if record is None else record.value
