@@ -121,6 +121,20 @@ def test_a_candidate_that_is_the_control_is_trained_as_a_candidate_alone() -> No
     assert "s-confirm-0-0" in names
 
 
+def test_without_a_range_two_configurations_differ_by_a_tenth_of_a_decade() -> None:
+    rate = {"name": "learning_rate", "float": {"scale": "Log", "center": 1e-2}}
+    values = {0: 1.0e-2, 1: 1.2e-2, 2: 1.3e-2}
+    trials = [searched(index, 0.1 + index, value) for index, value in values.items()]
+
+    names = created(
+        study(mode="Carbs", parallelism=8, parameters=[rate], budget={"trials": 3}), *trials
+    )
+
+    assert [name for name in names if "-confirm-" in name] == [
+        *("s-confirm-0-0", "s-confirm-2-0", "s-confirm-0-1", "s-confirm-2-1")
+    ]
+
+
 def test_where_nothing_has_a_value_nothing_is_confirmed() -> None:
     trials = [searched(index, None, 0.1 * index) for index in range(4)]
     made = plan(study(), trials, given.NOW).actions
@@ -228,7 +242,9 @@ def test_the_best_of_a_confirmed_study_is_the_winner_by_mean() -> None:
     assert world.study.status.progress == "6/6"
 
 
-@pytest.mark.parametrize("mode", ["Promote", "Stop", "successiveHalving", "hyperband", "Full"])
+@pytest.mark.parametrize(
+    "mode", ["Promote", "Stop", "successiveHalving", "hyperband", "carbs", "Full"]
+)
 def test_every_policy_is_confirmed_and_a_raised_budget_goes_on_where_the_search_was(
     mode: str,
 ) -> None:

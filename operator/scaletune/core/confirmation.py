@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from scaletune.api.action import Create
 from scaletune.api.confirmation import Confirm
 from scaletune.api.model import Metadata
-from scaletune.api.space import ChoiceSpace
+from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import (
     DecisionWord,
@@ -35,7 +35,7 @@ from scaletune.core import budget
 from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending
 from scaletune.core.ledger import Ledger
-from scaletune.core.samplers.draws import fraction_of, typed
+from scaletune.core.samplers.draws import Value, fraction_of, on_scale, typed
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import stream
 from scaletune.core.starts import Start
@@ -109,12 +109,19 @@ def _close(spec: StudySpec, one: Parameters, other: Parameters) -> bool:
         if parameter.name not in mine or parameter.name not in its:
             return False  # a snapshot may leave out what they are
         here, there = mine[parameter.name], its[parameter.name]
-        if isinstance(parameter.space, ChoiceSpace):
-            if here != there:
-                return False
-        else:
-            total += (fraction_of(parameter, here) - fraction_of(parameter, there)) ** 2
+        total += _gap(parameter, here, there) ** 2
     return math.sqrt(total) <= DISTINCT
+
+
+def _gap(parameter: Parameter, here: Value, there: Value) -> float:
+    """How far two values lie apart: of the range, or without one of what `carbs` takes for it."""
+    space = parameter.space
+    if isinstance(space, ChoiceSpace):
+        return 0.0 if here == there else math.inf
+    if space.values is not None or (space.min is not None and space.max is not None):
+        return fraction_of(parameter, here) - fraction_of(parameter, there)
+    unit = abs(space.center or 1.0) if space.scale == "Linear" else math.log(10)
+    return (on_scale(space.scale, float(here)) - on_scale(space.scale, float(there))) / unit
 
 
 # ---- what is still to be trained

@@ -53,7 +53,7 @@ def fraction_of(parameter: Parameter, value: Value) -> float:
     if isinstance(space, IntSpace):
         low, high = low - 0.5, high + 0.5
     at = min(max(float(value), low), high)
-    low, high, at = (_on(space.scale, each) for each in (low, high, at))
+    low, high, at = (on_scale(space.scale, each) for each in (low, high, at))
     if not math.isfinite(high - low):
         low, high, at = low / 2, high / 2, at / 2
     return (at - low) / (high - low)
@@ -75,7 +75,8 @@ def at_fraction(scale: str, low: float, high: float, u: float) -> float:
     return low * (1 - u) + high * u
 
 
-def _on(scale: str, value: float) -> float:
+def on_scale(scale: str, value: float) -> float:
+    """A value as its scale measures it."""
     if scale == "Log":
         return math.log(value)
     return math.log(value / (1 - value)) if scale == "Logit" else value
