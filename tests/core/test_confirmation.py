@@ -243,7 +243,7 @@ def test_the_best_of_a_confirmed_study_is_the_winner_by_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    "mode", ["Promote", "Stop", "successiveHalving", "hyperband", "carbs", "Full"]
+    "mode", ["Promote", "Stop", "successiveHalving", "hyperband", "Carbs", "Full"]
 )
 def test_every_policy_is_confirmed_and_a_raised_budget_goes_on_where_the_search_was(
     mode: str,

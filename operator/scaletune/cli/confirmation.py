@@ -12,7 +12,7 @@ from scaletune.core.lifecycle import highest_milestone
 STANDINGS = {
     "Open": "is being trained",
     "Winner": "the best",
-    "Tied": "not told apart from the best",
+    "Tied": "not told apart",
     "Behind": "",
 }
 
