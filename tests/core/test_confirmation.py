@@ -1,81 +1,22 @@
 """Confirmation: the best few and the control are trained again, and only then is one the best."""
 
-import math
 from typing import Any
 
 import pytest
 
 from scaletune.api.action import Create, Finish, Stop
 from scaletune.api.conditions import CONFIRMED, condition
-from scaletune.api.confirmation import Confirmation
 from scaletune.api.study import Study
 from scaletune.api.trial import Repeat, Trial, index_of, repeat_of, trial_name
-from scaletune.core.confirmed import confirmation
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import plan
 from scaletune.core.summarise import summarise
 from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import Setting, simulate
 from tests.core import given
+from tests.core.confirming import SEARCH, searched, study, trained_again
 from tests.core.world import World, wishes
 from tests.shells.simulate.drawn import CALM, even
-
-CENTERED = {"name": "learning_rate", "float": {"min": 0.0, "max": 1.0, "center": 0.5}}
-
-
-def study(**spec: Any) -> Study:
-    """Everything in full at one milestone, with two trainings of the best two to confirm."""
-    confirm = {"top": 2, "repeats": 2, **spec.pop("confirm", {})}
-    fields = {"mode": "Full", "parameters": [CENTERED], "budget": {"trials": 4}}
-    return given.study(**{**fields, "confirm": confirm, **spec})
-
-
-def searched(index: int, value: float | None, learning_rate: float, **more: Any) -> Trial:
-    """A trial of the search that was trained in full."""
-    word = "Stop" if value is None else "Complete"
-    state = "Failed" if value is None else "Completed"
-    record = given.record(4, value, index + 1, word, deviceSeconds=more.get("deviceSeconds", 0))
-    found = given.trial(index, record, until=4, state=state, **more)
-    parameters = [{"name": "learning_rate", "float": learning_rate}]
-    return given.intended(found, parameters=_typed(parameters))
-
-
-def trained_again(candidate: int | None, number: int, value: float | None, at: int) -> Trial:
-    """A training for confirmation that has ended."""
-    index = Repeat(candidate, number).index
-    word = "Stop" if value is None else "Complete"
-    failure = None if value is not None else {"kind": "Diverged", "number": at}
-    state = "Failed" if value is None else "Completed"
-    found = given.trial(
-        index, given.record(4, value, at, word), until=4, state=state, failure=failure
-    )
-    role = "Control" if candidate is None else "Confirm"
-    parameters = _typed([{"name": "learning_rate", "float": 0.5}])
-    update = {"role": role, "candidate": candidate, "repeat": number, "parameters": parameters}
-    return given.intended(found, **update)
-
-
-def _typed(parameters: list[dict[str, Any]]) -> Any:
-    return Trial.model_validate(
-        {"metadata": {"name": "s"}, "spec": {"parameters": parameters}}
-    ).spec.parameters
-
-
-SEARCH = (
-    searched(0, 0.30, 0.9),
-    searched(1, 0.10, 0.2),
-    searched(2, 0.11, 0.21),  # as good as the same
-    searched(3, 0.20, 0.7),
-)
-
-
-def shown(found: Confirmation | None) -> list[tuple[str, str]]:
-    assert found is not None
-    return [(each.trial, each.standing) for each in found.configurations]
-
-
-def settled(of: Study, *trials: Trial) -> Confirmation | None:
-    return confirmation(of, Ledger.of(of, trials), finished=False)
 
 
 def created(of: Study, *trials: Trial) -> list[str]:
@@ -168,61 +109,6 @@ def test_a_target_ends_the_search_and_what_reached_it_is_confirmed() -> None:
 
     assert given.of_kind(found, Stop) == [3]
     assert created(of, *SEARCH)[0] == "s-confirm-1-0"
-
-
-def test_the_table_of_the_manual() -> None:
-    of = study(confirm={"repeats": 3})
-    values = {
-        1: (1.00, 1.10, 1.05),
-        3: (1.02, 1.03, 1.04),
-        None: (1.20, 1.25, 1.22),
-    }
-    again = [
-        trained_again(candidate, number, value, 10 + number)
-        for candidate, row in values.items()
-        for number, value in enumerate(row)
-    ]
-    found = settled(of, *SEARCH, *again)
-    assert found is not None
-
-    means = [each.mean for each in found.configurations]
-    assert means == pytest.approx([1.03, 1.05, 1.22333], abs=1e-5)
-    assert shown(found) == [("s-0003", "Winner"), ("s-0001", "Tied"), ("s-control-0", "Behind")]
-    assert found.deviation == pytest.approx(0.0328, abs=1e-4)
-    assert found.configurations[1].standard_error == pytest.approx(0.05 / math.sqrt(3))
-    assert found.rank_correlation == pytest.approx(-1.0)
-
-
-def test_the_metric_and_its_direction_may_be_others_than_the_searchs() -> None:
-    of = study(confirm={"metric": "accuracy", "goal": "Maximize", "repeats": 1})
-    again = [trained_again(1, 0, 0.7, 9), trained_again(3, 0, 0.9, 10)]
-    found = settled(of, *SEARCH, *again)
-    assert found is not None
-
-    assert found.metric == "accuracy"
-    assert shown(found)[0] == ("s-0003", "Winner")
-
-
-def test_a_configuration_that_diverges_once_is_behind_those_that_never_do() -> None:
-    of = study()
-    again = [
-        trained_again(1, 0, 0.1, 9),
-        trained_again(1, 1, None, 10),
-        trained_again(3, 0, 0.2, 11),
-        trained_again(3, 1, 0.2, 12),
-    ]
-
-    assert shown(settled(of, *SEARCH, *again)) == [("s-0003", "Winner"), ("s-0001", "Behind")]
-
-
-def test_while_a_training_is_open_nobody_has_won() -> None:
-    of = study()
-    found = settled(of, *SEARCH, trained_again(1, 0, 0.1, 9))
-    status = summarise(of, Ledger.of(of, [*SEARCH, trained_again(1, 0, 0.1, 9)]), given.NOW)
-
-    assert shown(found) == [("s-0001", "Open")]
-    assert status.best is not None
-    assert (status.best.trial, status.best.value) == ("s-0001", 0.10)
 
 
 def test_the_best_of_a_confirmed_study_is_the_winner_by_mean() -> None:
