@@ -226,3 +226,55 @@ def _plain(configuration: Configuration) -> ApiClient:
     configuration.host = configuration.host.replace("https:", "http:")
     configuration.ssl_ca_cert = None
     return ApiClient(configuration)
+
+
+def test_watches_of_many_namespaces_take_no_connection_from_the_rest(tmp_path: Path) -> None:
+    watches, begun = 3 * 40, 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal begun
+        if "watch" not in request.query:
+            return _listed(5)
+        begun += 1
+        return await _silent(request)
+
+    async def watch(client: Client) -> None:
+        async for _ in client.watch(TRIAL, "ml", "1"):
+            pass
+
+    async def run() -> list[Json]:
+        async with _server(answer) as address:
+            kubeconfig = tmp_path / "config"
+            kubeconfig.write_text(json.dumps(_kubeconfig(address)))
+            client = await Client.connect(kubeconfig, watches=watches)
+            watching = [asyncio.create_task(watch(client)) for _ in range(watches)]
+            try:
+                async with asyncio.timeout(60):
+                    while begun < watches:
+                        await asyncio.sleep(0.01)
+                    return (await client.list(TRIAL, "ml"))[0]
+            finally:
+                for each in watching:
+                    each.cancel()
+                await asyncio.gather(*watching, return_exceptions=True)
+                await client.close()
+
+    assert asyncio.run(run()) == []
+
+
+async def _silent(request: web.Request) -> web.StreamResponse:
+    response = await _streamed(request)
+    await asyncio.sleep(120)
+    return response
+
+
+def _kubeconfig(address: str) -> Json:
+    named = {"name": "test", "context": {"cluster": "test", "user": "test"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": address}}],
+        "users": [{"name": "test", "user": {"token": "any"}}],
+        "contexts": [named],
+        "current-context": "test",
+    }

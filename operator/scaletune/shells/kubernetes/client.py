@@ -28,6 +28,8 @@ from scaletune.shells.kubernetes.metrics import Metrics
 Json = dict[str, Any]
 
 PAGE: Final = 500
+CONNECTIONS: Final = 32
+"""To the API server at once; each takes a quarter of a megabyte."""
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 WATCH_SECONDS: Final = 290
 # Bookmarks come about every minute: a watch that is silent for longer is dead.
@@ -153,9 +155,14 @@ class Client:
         kubeconfig: Path | None = None,
         metrics: Metrics | None = None,
         context: str | None = None,
+        watches: int = 0,
     ) -> Self:
-        """Connect as the pod's service account; outside a cluster, or when given, by kubeconfig."""
+        """Connect as the pod's service account; outside a cluster, or when given, by kubeconfig.
+
+        `watches` is how many requests will never end: they need connections of their own.
+        """
         settings, file = Configuration(), None if kubeconfig is None else str(kubeconfig)
+        settings.connection_pool_maxsize = CONNECTIONS + watches
         is_chosen = kubeconfig is not None or context is not None
         if not is_chosen and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(settings)  # type: ignore[no-untyped-call]

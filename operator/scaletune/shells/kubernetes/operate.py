@@ -27,7 +27,7 @@ from scaletune.shells.kubernetes.lease import Always, Lease, LeaseLostError
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.probes import Health, serving
 from scaletune.shells.kubernetes.settings import Settings
-from scaletune.shells.kubernetes.shell import Shell
+from scaletune.shells.kubernetes.shell import MIRRORED, Shell
 
 log = logging.getLogger("scaletune.shells.kubernetes.operate")  # also when it is __main__
 
@@ -48,7 +48,7 @@ def main(settings: Settings | None = None) -> int:
 
 async def _operate(settings: Settings) -> int:
     metrics = Metrics()
-    client = await _connected(metrics)
+    client = await _connected(settings, metrics)
     state = State(_lease(client, settings))
     metrics.leader.set_function(state.is_leading)
     health = Health(state.lives, state.is_ready)
@@ -115,9 +115,10 @@ def _lease_namespace(settings: Settings) -> str:
     return settings.namespaces[0] if settings.namespaces else "default"
 
 
-async def _connected(metrics: Metrics) -> Client:
+async def _connected(settings: Settings, metrics: Metrics) -> Client:
+    watches = MIRRORED * max(1, len(settings.namespaces))
     try:
-        return await Client.connect(metrics=metrics)
+        return await Client.connect(metrics=metrics, watches=watches)
     except ConfigException as error:
         raise NoClusterError(
             f"no cluster to serve: {error}. Set KUBECONFIG, or run in a pod with a service account"

@@ -6,7 +6,7 @@ What is done about a Study is a `Turn`; this says when one is taken.
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from scaletune.shells.kubernetes.client import JOB, POD, TRIAL, Client
 from scaletune.shells.kubernetes.listener import Listener
@@ -22,6 +22,9 @@ from scaletune.shells.kubernetes.studies import StudyWatch
 from scaletune.shells.kubernetes.study_metrics import StudyMetrics
 from scaletune.shells.kubernetes.turn import Turn
 from scaletune.shells.kubernetes.views import Pod
+
+MIRRORED: Final = 3
+"""Trials, Jobs and pods: so many watches for each namespace that is named."""
 
 
 class Shell:
