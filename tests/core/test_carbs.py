@@ -12,11 +12,12 @@ from scaletune.api.action import Create
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
-from scaletune.core.numerics import gaussian_process, pareto
+from scaletune.core.numerics import gaussian_process, original, pareto
 from scaletune.core.plan import plan
 from scaletune.core.samplers import carbs
 from scaletune.core.samplers.draws import typed, uniform
 from scaletune.core.samplers.sampler import configuration
+from scaletune.core.seeds import stream
 from tests.core import given
 
 WIDTH: dict[str, Any] = {
@@ -220,6 +221,30 @@ def test_the_order_of_trials_and_what_is_remembered_change_nothing() -> None:
     shuffled = random.Random(1).sample(trials, len(trials))
 
     assert [proposed(study(), shuffled, index) for index in range(40, 44)] == expected
+
+
+def test_the_original_is_as_pure_and_keeps_the_ceiling() -> None:
+    one = study(surrogate="Original", costMax=50.0, repeatEvery=0)
+    trials = drawn(one, 40, lambda values: None if values["rate"] > 0.05 else loss(values))
+    trials.append(under_way(one, 40, configuration(one, Ledger.of(one, trials), 40)))
+    found = [proposed(one, trials, index) for index in range(41, 51)]
+    carbs._cube_of.cache_clear()
+
+    assert {kind for kind, _ in found} == {"Model"}
+    assert max(seconds(values) for _, values in found) < 60
+    assert [proposed(one, trials[::-1], index) for index in range(41, 51)] == found
+
+
+def test_the_original_looks_near_the_front_alone() -> None:
+    one = study(surrogate="Original", repeatEvery=0, parameters=[WIDTH, RATE])
+    trials = drawn(one, 40)
+    cube, ledger = carbs._cube(one.spec), Ledger.of(one, trials)
+    known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
+    search = original._Search(known, carbs._uniforms(stream(0, 40, "what to try next")))
+    front = known.seen.points[[group.members[0] for group in search.front]]
+    point = search.best()
+
+    assert min(math.dist(point, each) for each in front) < 4 * known.radius
 
 
 def test_to_maximise_is_to_minimise_the_opposite() -> None:

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from scaletune.core.numerics import pareto
+from scaletune.core.numerics import original, pareto
 from scaletune.core.numerics.acquisition import log_expected_improvement
 from scaletune.core.numerics.basic_space import Dimension, Space
+from scaletune.core.numerics.gaussian_process import Hyperparameters, Surrogate
 from scaletune.core.numerics.normal import log_normal_distribution, normal_distribution
 
 WHOLE = Dimension("Linear", 4.0, 1.0)
@@ -146,3 +147,26 @@ def test_the_normal_distribution_and_its_logarithm() -> None:
     assert log_normal_distribution(z) == pytest.approx(
         [-804.608, -484.855, -424.786, math.log(0.5), math.log(0.975)], rel=1e-4
     )
+
+
+def test_the_original_cuts_the_quantiles_of_the_best_and_the_worst() -> None:
+    random = np.random.Generator(np.random.PCG64(1))
+    values = np.sort(random.normal(size=100))
+    found = original.quantiles(values)
+
+    assert found[[0, -1]] == pytest.approx([-original.CUT, original.CUT], abs=1e-3)
+    assert 1.5 < found[-2] < 4
+    assert (np.diff(found) >= 0).all()
+    assert found == pytest.approx(-original.quantiles(-values))
+
+
+def test_values_drawn_together_have_the_covariance_of_the_process() -> None:
+    rows, at = np.array([[0.0], [1.0]]), np.array([[0.4], [0.45], [3.0]])
+    process = Surrogate(rows, np.array([1.0, -1.0]), Hyperparameters((0.5,), 1.0, 0.01))
+    random = np.random.Generator(np.random.PCG64(0))
+    drawn = np.array([process.drawn(at, random.normal(size=3)) for _ in range(4000)])
+    mean, deviation = process.expect(at, at[:0])
+
+    assert drawn.mean(axis=0) == pytest.approx(mean, abs=0.06)
+    assert drawn.std(axis=0) == pytest.approx(deviation, rel=0.06)
+    assert np.corrcoef(drawn.T)[0, 1] > 0.9

@@ -62,6 +62,10 @@ class Carbs(Model):
     cost, found from cheap trials upwards. Every trial is trained in full, and it decides itself
     what to try next, so no sampler is named beside it."""
 
+    surrogate: Literal["Fitted", "Original"] = "Fitted"
+    """surrogate Fitted learns the model's length-scales and noise from the trials, and looks at the
+    whole space; Original keeps to the rules and constants of the first implementation, for
+    comparison."""
     radius: Annotated[Number, Field(gt=0, le=10)] = 0.3
     """radius is the typical step from a good trial to a new one. The unit is half the range of a
     parameter; of one without a range a factor of 10 on a Log scale, 2.3 logits on a Logit scale,

@@ -150,7 +150,7 @@ def policy_words(study: Study) -> str:
     if policy.successive_halving is not None:
         return f"successiveHalving eta {policy.successive_halving.eta}"
     if policy.carbs is not None:
-        return "carbs"
+        return "carbs" if policy.carbs.surrogate == "Fitted" else "carbs Original"
     return "full" if policy.hyperband is None else f"hyperband eta {policy.hyperband.eta}"
 
 

@@ -48,6 +48,8 @@ class Hyperparameters:
     signal: float
     noise: float
     linear: float = 0.0
+    rough: bool = False
+    """rough is Matern-3/2 instead."""
 
 
 class Surrogate:
@@ -85,6 +87,16 @@ class Surrogate:
         left: Array = np.sqrt(np.maximum(1 - nearest**2, 1e-6))
         return left
 
+    def drawn(self, at: Array, normals: Array) -> Array:
+        """Values that are possible together, as these standard normal numbers choose."""
+        kernel = self._kernel(at, self._rows)
+        white = self._whitener @ kernel.T
+        left = self._kernel(at, at) - white.T @ white
+        values, vectors = np.linalg.eigh(left)
+        scatter = vectors @ (np.sqrt(np.maximum(values, 0.0)) * normals)
+        found: Array = kernel @ self._weights + scatter
+        return found
+
     def _inverse_factor(self, kernel: Array) -> Array:
         """What makes values of this covariance, and noise, independent of each other."""
         noise = (self._found.noise + JITTER) * np.eye(len(kernel))
@@ -94,7 +106,8 @@ class Surrogate:
         one, other = at / self._found.lengths, of / self._found.lengths
         squares = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1)
         distances = np.sqrt(np.maximum(squares - 2 * one @ other.T, 0.0))
-        kernel = self._found.signal * _matern(distances)
+        smoothness = _rough_matern if self._found.rough else _matern
+        kernel = self._found.signal * smoothness(distances)
         return kernel + self._found.linear * at @ of.T if self._found.linear else kernel
 
 
@@ -153,7 +166,8 @@ def _fitted(rows: bytes, values: bytes, columns: int, priors: Priors) -> Hyperpa
     slope = _slope(data, np.frombuffer(values), median, spread)
     best = np.exp(_descend(slope, median))
     lengths = tuple(float(length) for length in best[:columns])
-    return Hyperparameters(lengths, *(float(each) for each in best[columns:]))
+    signal, noise, *trend = (float(each) for each in best[columns:])
+    return Hyperparameters(lengths, signal, noise, linear=trend[0] if trend else 0.0)
 
 
 def _descend(slope: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
@@ -206,3 +220,9 @@ def _slope(
 def _matern(distances: Array) -> Array:
     scaled = SQRT5 * distances
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+
+
+def _rough_matern(distances: Array) -> Array:
+    scaled = math.sqrt(3.0) * distances
+    found: Array = (1 + scaled) * np.exp(-scaled)
+    return found

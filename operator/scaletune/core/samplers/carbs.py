@@ -21,7 +21,7 @@ from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Milestone, Origin, ParameterValue, Trial
 from scaletune.core.ledger import Ledger
-from scaletune.core.numerics import pareto, pareto_search
+from scaletune.core.numerics import original, pareto, pareto_search
 from scaletune.core.numerics.basic_space import Dimension, Space
 from scaletune.core.numerics.gaussian_process import Array
 from scaletune.core.numerics.pareto_search import Knowledge, Seen
@@ -67,7 +67,8 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
     uniforms = _uniforms(stream(study.spec.seed, index, "what to try next"))
     if len(whole) < FIRST:
         return cube.values(pareto_search.around_center(known, uniforms)), Origin(kind="Center")
-    return cube.values(pareto_search.best_point(known, uniforms)), Origin(kind="Model")
+    search = original if spec.surrogate == "Original" else pareto_search
+    return cube.values(search.best_point(known, uniforms)), Origin(kind="Model")
 
 
 # ---- repeats
