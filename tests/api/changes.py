@@ -25,6 +25,9 @@ IMMUTABLE: Final[dict[str, Change]] = {
     "checkpoints": {"checkpoints": {"persistentVolumeClaim": {"claimName": "others"}}},
     "initial": {"initial": [{"learning_rate": 0.01}]},
 }
+# A list stays what it was, too; the example has none.
+LISTED: Final[Change] = {"sampler": {"random": None, "list": {"configurations": [{}]}}}
+RELISTED: Final[Change] = {"sampler": {"random": None, "list": {"configurations": [{}, {}]}}}
 # Removing a field, or adding one that was left out, is a change as well.
 REMOVED: Final[dict[str, Change]] = {
     "policy": {"policy": None},

@@ -90,10 +90,11 @@ def test_there_is_no_phase_no_null_and_no_union() -> None:
     assert _those(lambda path, part: "None" in str(part.get("default", ""))) == []
 
 
-def test_only_the_pod_template_and_initial_are_opaque() -> None:
+def test_only_the_pod_template_and_configurations_are_opaque() -> None:
     opaque = {path for path, part in PARTS if "x-kubernetes-preserve-unknown-fields" in part}
 
-    assert opaque == {"study.spec.template.pod", "study.spec.initial[]"}
+    listed = "study.spec.sampler.list.configurations[]"
+    assert opaque == {"study.spec.template.pod", "study.spec.initial[]", listed}
 
 
 @pytest.mark.parametrize("model", [Study, Trial])

@@ -56,6 +56,9 @@ def test_every_rule_is_broken_by_some_wrong_study() -> None:
     for change in (*changes.IMMUTABLE.values(), *changes.REMOVED.values()):
         after = validation.problems(studies.example(**change), old=studies.example())
         broken |= {problem.message for problem in after}
+    relisted = studies.example(**changes.RELISTED)
+    listed = validation.problems(relisted, old=studies.example(**changes.LISTED))
+    broken |= {problem.message for problem in listed}
     for change in changes.UNCONFIRMED.values():
         broken |= {problem.message for problem in _unconfirmed(change)}
 
@@ -136,7 +139,7 @@ def test_a_misspelt_field_is_answered_with_the_nearest() -> None:
 def test_a_field_unlike_any_other_is_answered_with_all_of_them() -> None:
     [problem] = validation.problems(studies.example(sampler={"xyz": {}}))
 
-    assert problem.message == "unknown field; known are adaptive, random, sobol, grid"
+    assert problem.message == "unknown field; known are adaptive, random, sobol, grid, list"
 
 
 def test_a_field_that_is_missing_is_explained() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scaletune.api.study import Study
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.samplers.sampler import grid_size
+from scaletune.core.samplers.sampler import sampler_size
 from scaletune.shells.replay import InvalidLedger, read_lines, replay
 from tests import strategies
 from tests.core import given
@@ -52,7 +52,7 @@ def _line(at: float, trial: int, *rest: Any) -> dict[str, Any]:
 def rules(study: Study) -> Rules:
     """What the oracle needs to know of a Study."""
     spec, asha = study.spec, study.spec.policy.asha
-    points = grid_size(spec)
+    points = sampler_size(spec)
     limits = [spec.budget.trials, None if points is None else points + len(spec.initial)]
     return Rules(
         ladder=policy_of(study).levels,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scaletune.api.space import Parameter
 from scaletune.core.ledger import Ledger
 from scaletune.core.samplers.draws import draw
-from scaletune.core.samplers.sampler import configuration, grid_size
+from scaletune.core.samplers.sampler import configuration, sampler_size
 from tests import strategies
 from tests.core import given
 
@@ -142,7 +142,7 @@ def test_a_grid_has_every_combination_once_the_last_parameter_fastest() -> None:
     spec = {"parameters": searched, "sampler": {"grid": {"points": 3}}}
     found = [values(index, **spec) for index in range(13)]
 
-    assert grid_size(given.study(**spec).spec) == 12
+    assert sampler_size(given.study(**spec).spec) == 12
     assert [each and each["optimizer"] for each in found[:4]] == ["adamw", "muon", "adamw", "muon"]
     assert [each and each["layers"] for each in found[:5]] == [1, 1, 2, 2, 1]
     rates = [found[index]["lr"] for index in (0, 4, 8)]  # type: ignore[index]
@@ -159,8 +159,35 @@ def test_a_grid_begins_after_the_initial_configurations() -> None:
     assert [values(index, **spec) for index in range(4)] == [{"n": 5}, {"n": 3}, {"n": 5}, None]
 
 
-def test_no_grid_has_no_size() -> None:
-    assert grid_size(given.study().spec) is None
+def test_a_list_is_tried_in_its_order_after_the_initial_configurations_and_then_ends() -> None:
+    searched = [
+        {"name": "n", "int": {"min": 1, "max": 9}},
+        {"name": "lr", "float": {"min": 0.0, "max": 1.0, "center": 0.5}},
+    ]
+    listed = [{"n": 7, "lr": 0.1}, {"n": 3}, {"n": 7, "lr": 0.1}]
+    spec = {
+        "parameters": searched,
+        "initial": [{"n": 1, "lr": 0}],
+        "sampler": {"list": {"configurations": listed}},
+        "budget": {"gpuHours": 1},
+    }
+    study = given.study(**spec)
+    found = configuration(study, Ledger.of(study, ()), 1)
+
+    assert [values(index, **spec) for index in range(5)] == [
+        {"n": 1, "lr": 0.0},
+        {"n": 7, "lr": 0.1},
+        {"n": 3, "lr": 0.5},
+        {"n": 7, "lr": 0.1},  # written twice, tried twice
+        None,
+    ]
+    assert found is not None
+    assert found[1].kind == "List"
+    assert sampler_size(study.spec) == 3
+
+
+def test_other_samplers_have_no_size() -> None:
+    assert sampler_size(given.study().spec) is None
 
 
 PROGRAM = """

@@ -8,6 +8,7 @@ The one function beyond the common subset of CEL is Kubernetes' `findAll`; `expr
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ NAME: Final = f"studies.{GROUP}"
 VARIABLES: Final = {
     "names": "object.spec.parameters.map(p, p.name)",
     "initial": "has(object.spec.initial) ? object.spec.initial : []",
+    "listed": "has(object.spec.sampler.list) ? object.spec.sampler.list.configurations : []",
+    "listedBefore": "oldObject != null && has(oldObject.spec.sampler.list)"
+    " ? oldObject.spec.sampler.list.configurations : []",
     "before": "oldObject != null && has(oldObject.spec.initial) ? oldObject.spec.initial : []",
     "pod": "has(object.spec.template.pod.spec) ? object.spec.template.pod.spec : {}",
     "containers": "has(variables.pod.containers) && type(variables.pod.containers) == list"
@@ -59,15 +63,23 @@ def _reaches_one(kind: str) -> str:
     )
 
 
-def _initial(kind: str, cel: str, message: str) -> Check:
-    """A rule on each given value v of the parameters p of a kind."""
-    bad = f"has(p.{kind}) && p.name in c && !({cel.replace('<v>', 'c[p.name]')})"
-    rule = f"variables.initial.all(c, !object.spec.parameters.exists(p, {bad}))"
-    culprit = (
-        f"variables.initial.filter(c, object.spec.parameters.exists(p, {bad}))"
-        f".map(c, object.spec.parameters.filter(p, {bad})[0].name)[0]"
+def _given(path: str, variable: str) -> Iterator[Check]:
+    """The rules on configurations that people write out, in a list at this path."""
+    yield Check(
+        path,
+        f"{variable}.all(c, size({_STRANGERS}) == 0)",
+        "every key must be the name of one of spec.parameters",
+        f"{variable}.filter(c, size({_STRANGERS}) > 0).map(c, {_STRANGERS})[0][0]"
+        " + ' is not the name of one of spec.parameters'",
     )
-    return Check("spec.initial", rule, message, f"{culprit} + {_text(f': {message}')}")
+    for kind, cel, message in _VALUES:
+        bad = f"has(p.{kind}) && p.name in c && !({cel.replace('<v>', 'c[p.name]')})"
+        culprit = (
+            f"{variable}.filter(c, object.spec.parameters.exists(p, {bad}))"
+            f".map(c, object.spec.parameters.filter(p, {bad})[0].name)[0]"
+        )
+        rule = f"{variable}.all(c, !object.spec.parameters.exists(p, {bad}))"
+        yield Check(path, rule, message, f"{culprit} + {_text(f': {message}')}")
 
 
 _NUMBER: Final = "type(<v>) == int || type(<v>) == double"
@@ -75,19 +87,13 @@ _IN_RANGE: Final = "!has(p.{0}.min) || (<v> >= p.{0}.min && <v> <= p.{0}.max)"
 _AMONG: Final = "!has(p.{0}.values) || <v> in p.{0}.values"
 _STRANGERS: Final = "c.filter(name, !(name in variables.names))"
 
-CHECKS: Final = (
-    Check(
-        "spec.initial",
-        f"variables.initial.all(c, size({_STRANGERS}) == 0)",
-        "every key must be the name of one of spec.parameters",
-        f"variables.initial.filter(c, size({_STRANGERS}) > 0).map(c, {_STRANGERS})[0][0]"
-        " + ' is not the name of one of spec.parameters'",
-    ),
-    _initial("float", _NUMBER, "the value must be a number, without quotes"),
-    _initial("int", "type(<v>) == int", "the value must be a whole number, without quotes"),
-    _initial("choice", "type(<v>) == string", "the value must be text; put it in quotes"),
+# The kind of parameter, what must hold of a value <v> of it, and the remedy.
+_VALUES: Final = (
+    ("float", _NUMBER, "the value must be a number, without quotes"),
+    ("int", "type(<v>) == int", "the value must be a whole number, without quotes"),
+    ("choice", "type(<v>) == string", "the value must be text; put it in quotes"),
     *(
-        _initial(
+        (
             kind,
             f"!({_NUMBER}) || ({_IN_RANGE.format(kind)})",
             "the value must lie between min and max",
@@ -95,13 +101,23 @@ CHECKS: Final = (
         for kind in ("float", "int")
     ),
     *(
-        _initial(kind, _AMONG.format(kind), "the value must be one of the parameter's values")
+        (kind, _AMONG.format(kind), "the value must be one of the parameter's values")
         for kind in ("float", "int", "choice")
     ),
+)
+
+CHECKS: Final = (
+    *_given("spec.initial", "variables.initial"),
+    *_given("spec.sampler.list.configurations", "variables.listed"),
     Check(
         "spec.initial",
         "oldObject == null || variables.initial == variables.before",
         "initial cannot change after creation; make a new Study",
+    ),
+    Check(
+        "spec.sampler.list.configurations",
+        "oldObject == null || variables.listed == variables.listedBefore",
+        "list cannot change after creation; make a new Study",
     ),
     Check(
         "spec.initial",

@@ -3,7 +3,7 @@
 What each policy does with trials is in `core/policies/`, in the file of the same name.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -117,15 +117,26 @@ class SobolSampler(Model):
     """A sequence that fills the space evenly, however many of its points are used."""
 
 
+class ListSampler(Model):
+    """Configurations of your own, one after the other."""
+
+    configurations: Annotated[
+        tuple[Annotated[dict[str, Any], Field(max_length=64)], ...],
+        Field(min_length=1, max_length=500),
+    ]
+    """configurations are maps from parameter to value, tried in this order. A parameter that one
+    leaves out takes its center, else is drawn."""
+
+
 class AdaptiveSampler(Model):
     """A mixture of draws, mutations of the best, and a model of what was seen."""
 
 
 @rules(
     rule(
-        "[has(self.adaptive), has(self.random), has(self.sobol), has(self.grid)]"
+        "[has(self.adaptive), has(self.random), has(self.sobol), has(self.grid), has(self.list)]"
         ".filter(x, x).size() <= 1",
-        "give at most one of adaptive, random, sobol and grid",
+        "give at most one of adaptive, random, sobol, grid and list",
     )
 )
 class Sampler(Model):
@@ -140,3 +151,5 @@ class Sampler(Model):
     """sobol is random without gaps and clusters."""
     grid: GridSampler | None = None
     """grid tries every combination once, then creates no more trials."""
+    list_: ListSampler | None = Field(default=None, alias="list")
+    """list tries configurations of your own in their order, then creates no more trials."""

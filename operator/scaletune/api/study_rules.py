@@ -59,7 +59,7 @@ CARBS_RULES: Final = (
     ),
     rule(
         "!has(self.policy.carbs) || !has(self.sampler.adaptive) && !has(self.sampler.random)"
-        " && !has(self.sampler.sobol) && !has(self.sampler.grid)",
+        " && !has(self.sampler.sobol) && !has(self.sampler.grid) && !has(self.sampler.list)",
         "policy carbs decides itself what to try next; leave the sampler out",
         fieldPath=".sampler",
     ),
@@ -74,7 +74,7 @@ CARBS_RULES: Final = (
 SPEC_RULES: Final = (
     rule(
         "has(self.budget.trials) || has(self.budget.gpuHours) || has(self.budget.duration)"
-        " || has(self.sampler.grid)",
+        " || has(self.sampler.grid) || has(self.sampler.list)",
         "give at least one of trials, gpuHours and duration, or the study would never end",
         fieldPath=".budget",
     ),

@@ -55,11 +55,13 @@ class ParameterValue(Model):
 class Origin(Model):
     """Where a configuration comes from."""
 
-    kind: Literal["Initial", "Random", "Grid", "Sobol", "Center", "Mutation", "Model", "Repeat"]
-    """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid and
-    Sobol saw no other trial, Center was drawn around the centers, Mutation changes a good trial,
-    Model was proposed by a model of the trials so far, Repeat runs a good trial once more with
-    another seed."""
+    kind: Literal[
+        "Initial", "Random", "Grid", "Sobol", "List", "Center", "Mutation", "Model", "Repeat"
+    ]
+    """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid,
+    Sobol and List saw no other trial, Center was drawn around the centers, Mutation changes a good
+    trial, Model was proposed by a model of the trials so far, Repeat runs a good trial once more
+    with another seed."""
     of: int | None = None
     """of is the index of the trial that a Mutation changes, or a Repeat repeats."""
 

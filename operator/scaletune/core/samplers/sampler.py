@@ -23,30 +23,34 @@ def configuration(study: Study, ledger: Ledger, index: int) -> Configuration | N
 
 def configurations_at_most(spec: StudySpec) -> int | None:
     """How many trials there will be: what the budget allows and the sampler gives, if limited."""
-    points = grid_size(spec)
-    limits = [spec.budget.trials, points and points + len(spec.initial)]
+    size = sampler_size(spec)
+    limits = [spec.budget.trials, size and size + len(spec.initial)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def grid_size(spec: StudySpec) -> int | None:
-    """How many combinations the grid has; None when the sampler is not a grid."""
-    named = spec.sampler.grid
-    return None if named is None else grid.size(spec, named.points)
+def sampler_size(spec: StudySpec) -> int | None:
+    """How many configurations the sampler has; None when it never runs out of them."""
+    named = spec.sampler
+    if named.list_ is not None:
+        return len(named.list_.configurations)
+    return None if named.grid is None else grid.size(spec, named.grid.points)
 
 
 def _given(spec: StudySpec, index: int) -> tuple[dict[str, Value], Origin] | None:
-    if index >= len(spec.initial):
+    """A configuration that the user has written out: one of `initial`, then of a `list`."""
+    listed = () if spec.sampler.list_ is None else spec.sampler.list_.configurations
+    if index >= len(spec.initial) + len(listed):
         return None
-    given = spec.initial[index]
+    given = (*spec.initial, *listed)[index]
     values = {
         parameter.name: given.get(parameter.name, _unsaid(spec, index, parameter))
         for parameter in spec.parameters
     }
-    return values, Origin(kind="Initial")
+    return values, Origin(kind="Initial" if index < len(spec.initial) else "List")
 
 
 def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
-    """What an initial configuration that leaves a parameter out means: its center, or a draw."""
+    """What a configuration that leaves a parameter out means: its center, or a draw."""
     center = parameter.space.center
     return draw(spec.seed, index, parameter) if center is None else center
 
@@ -60,6 +64,8 @@ def _sampled(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value]
     if spec.sampler.grid is not None:
         point = grid.point(spec, number, spec.sampler.grid.points)
         return None if point is None else (point, Origin(kind="Grid"))
+    if spec.sampler.list_ is not None:
+        return None
     if spec.sampler.sobol is not None:
         return sobol.point(spec, number), Origin(kind="Sobol")
     if spec.sampler.random is not None or not adapts(spec):
