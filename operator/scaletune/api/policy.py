@@ -73,7 +73,7 @@ class Carbs(Model):
     repeat_every: Annotated[Int, Field(ge=0, le=10_000)] = 5
     """repeatEvery is after how many finished trials one of the best is run once more, with another
     seed: a single lucky run must not lead the search. 0 repeats none."""
-    cost_max: Annotated[Number, Field(gt=0, le=1e30)] | None = None
+    cost_max: Annotated[Number, Field(gt=0, le=1e15)] | None = None
     """costMax is the ceiling: no trial is proposed whose predicted cost lies above it, as long as
     a cheaper one is known of. The unit is device seconds."""
     milestones: Annotated[
