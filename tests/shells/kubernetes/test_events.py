@@ -1,9 +1,15 @@
 """Claims about Events: each thing that happens is told once, to whom it is about."""
 
+import asyncio
+import logging
+
+import pytest
+
 from scaletune.api.action import Decide, Pause, Plan, Resume, Stop
 from scaletune.api.conditions import FINISHED, READY, Condition
 from scaletune.api.trial import Evidence
 from scaletune.shells.kubernetes import events
+from scaletune.shells.kubernetes.client import Client, Json, Kind, NotLeadingError
 from tests.core.given import record, study, trial
 
 NOW = 1_700_000_000.0
@@ -57,3 +63,25 @@ def test_a_study_tells_of_conditions_that_change_and_warns_of_those_to_act_on() 
     assert told == [("Completed", "Normal"), ("CannotStart", "Warning")]
     assert list(events.of_conditions(known, known.status)) == []
     assert list(events.of_conditions(study(), known.status)) == [], "a beginning is no news"
+
+
+class _Fenced(Client):
+    """Nothing is sent while the Lease is not held."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def create(self, kind: Kind, body: Json) -> Json:
+        self.asked.append(body["reason"])
+        raise NotLeadingError("not sent")
+
+
+def test_events_that_cannot_be_told_now_are_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    client, about = _Fenced(), trial(0)
+    happenings = [events.Happening(about, word, word, f"{word} it") for word in ("Pause", "Stop")]
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(events.tell(client, happenings, NOW))
+
+    assert client.asked == ["Pause", "Stop"]
+    assert "Stop: Stop it" in caplog.messages

@@ -11,15 +11,13 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from aiohttp import ClientError
-
 from scaletune.api.action import Decide, Pause, Plan, Resume, Stop
 from scaletune.api.conditions import FINISHED, Condition, condition
 from scaletune.api.study import Study, StudyStatus
 from scaletune.api.trial import Trial
 from scaletune.core import reasons
 from scaletune.core.summarise import timestamp
-from scaletune.shells.kubernetes.client import EVENT, ApiError, Client, ConflictError, Json
+from scaletune.shells.kubernetes.client import EVENT, EXPECTED, Client, ConflictError, Json
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +71,7 @@ async def tell(client: Client, happenings: Iterable[Happening], now: float) -> N
             await client.create(EVENT, each.manifest(now))
         except ConflictError:
             pass
-        except (ApiError, ClientError, TimeoutError) as error:
+        except EXPECTED as error:
             log.warning("an Event was not accepted: %s", error)
 
 

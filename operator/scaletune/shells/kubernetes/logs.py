@@ -15,12 +15,14 @@ from typing import Any, Final, TextIO
 from scaletune.shells.kubernetes.client import EXPECTED
 
 SUBJECT: Final = ("namespace", "study", "trial")
-# kopf says what it does a line for each object; that it leaves signals to us; that it has stopped.
+# kopf says what it does a line for each object; that it leaves signals to us; that it has stopped;
+# what it tries again. When it gives up, we say so ourselves.
 QUIET: Final = {
     "kopf.objects": logging.WARNING,
     "kopf._core.reactor.running": logging.ERROR,
     "kopf.activities.startup": logging.WARNING,
     "kopf._core.engines.activities": logging.WARNING,
+    "kopf._cogs.clients": logging.CRITICAL,
 }
 
 
