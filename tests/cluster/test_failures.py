@@ -1,7 +1,7 @@
 """Trials that fail in every way on real pods: the cause, what is counted, and what people read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from scaletune.api.conditions import FINISHED, HEALTHY, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes.names import STUDY_LABEL
+from scaletune.shells.kubernetes.workload import VOLUME_PATH
 from scaletune_trainer import wire
 from tests.cluster import mounts, network, studies
 from tests.cluster.connection import Connection
@@ -41,13 +42,20 @@ def _quadratic(*options: str) -> list[str]:
     return [*studies.QUADRATIC, *options]
 
 
-def _study(namespace: str, name: str, command: list[str], **template: Any) -> Json:
+def _study(
+    namespace: str,
+    name: str,
+    command: list[str],
+    environment: Mapping[str, str] = studies.PLAIN,
+    **template: Any,
+) -> Json:
     """A study of one trial, which keeps its checkpoints."""
     claim = template.pop("claim", "checkpoints")
     made = studies.study(
         namespace,
         name,
         command,
+        environment,
         budget={"trials": 1},
         checkpoints={"persistentVolumeClaim": {"claimName": claim}},
         training={"unit": "Step", "max": template.pop("max", 9)},
@@ -156,6 +164,34 @@ def test_each_failure_is_counted_as_what_it_is_and_explained_where_people_look(
         end = condition(study.status.conditions, FINISHED)
         assert end is not None
     assert len(_trial(cluster, namespace, "hung").status.attempts) == 2
+    assert operator.complaints() == []
+
+
+@pytest.mark.slow
+def test_a_collective_that_hangs_is_ended_and_goes_on_from_the_last_checkpoint(
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    # Rank 1 never enters the all-reduce of step 4, in which rank 0 waits for it.
+    command = ["python3", f"{mounts.SCRIPTS.path}/sharded.py", f"{VOLUME_PATH}/losses"]
+    made = _study(
+        namespace,
+        "stuck",
+        [*command, "--stuck-rank=1"],
+        {"OMP_NUM_THREADS": "1"},
+        processesPerNode=2,
+        stallSeconds=30,
+        retries=100,
+    )
+    cluster.apply(made)
+
+    study, [trial] = studies.wait_for_end(cluster, namespace, "stuck", seconds_max=2 * SECONDS)
+    # On a machine that is slow to import torch the next one may be ended before it trains.
+    *ended, last = [each.cause for each in trial.status.attempts]
+    assert (set(ended), last, trial.status.state) == ({"Stalled"}, "Done", "Completed")
+    lives = [steps for steps in _lives(checkpoints, study, trial).values() if steps]
+    assert sorted(lives) == [[1, 2, 3], [4, 5, 6, 7, 8, 9]]
+    story = cluster.kubectl("describe", "trial", "stuck-0000", "-n", namespace)
+    assert "no report and no checkpoint for 30 s" in " ".join(story.split())
     assert operator.complaints() == []
 
 

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--fail-rank", type=int)
     parser.add_argument("--kill-rank", type=int)
+    parser.add_argument("--stuck-rank", type=int, help="once, the others wait for it in vain")
     options = parser.parse_args()
     torch.set_num_threads(1)
     trial = scaletune.trial(checkpoint_seconds=0)
@@ -64,6 +65,10 @@ def main() -> None:
             raise RuntimeError("asked to fail")
         if step == 2 and trial.rank == options.kill_rank:
             os.kill(os.getpid(), signal.SIGKILL)
+        stuck = options.losses.with_suffix(".stuck")
+        if step == 4 and trial.rank == options.stuck_rank and not stuck.exists():
+            stuck.touch()
+            time.sleep(3600)
         data = torch.randn(8, 32, generator=torch.Generator().manual_seed(step))
         if options.dropout:
             data = data + random.gauss(0, 0.1) + numpy.random.normal()  # noqa: NPY002
