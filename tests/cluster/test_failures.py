@@ -139,8 +139,9 @@ def _trial(cluster: Connection, namespace: str, name: str) -> Trial:
 @pytest.mark.slow
 @pytest.mark.usefixtures("volumes")
 def test_each_failure_is_counted_as_what_it_is_and_explained_where_people_look(
-    cluster: Connection, namespace: str, operator: Operator
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
 ) -> None:
+    cluster.apply(_stuck(namespace))
     for name, (command, template, *_) in FAILURES.items():
         made = _study(namespace, name, command, **template)
         if name == "killed":
@@ -164,35 +165,29 @@ def test_each_failure_is_counted_as_what_it_is_and_explained_where_people_look(
         end = condition(study.status.conditions, FINISHED)
         assert end is not None
     assert len(_trial(cluster, namespace, "hung").status.attempts) == 2
+    _assert_a_hung_collective_was_ended_and_went_on(cluster, namespace, checkpoints)
     assert operator.complaints() == []
 
 
-@pytest.mark.slow
-def test_a_collective_that_hangs_is_ended_and_goes_on_from_the_last_checkpoint(
-    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
-) -> None:
-    # Rank 1 never enters the all-reduce of step 4, in which rank 0 waits for it.
+def _stuck(namespace: str) -> Json:
+    """Rank 1 never enters the all-reduce of step 4, in which rank 0 waits for it; once."""
     command = ["python3", f"{mounts.SCRIPTS.path}/sharded.py", f"{VOLUME_PATH}/losses"]
-    made = _study(
-        namespace,
-        "stuck",
-        [*command, "--stuck-rank=1"],
-        {"OMP_NUM_THREADS": "1"},
-        processesPerNode=2,
-        stallSeconds=30,
-        retries=100,
-    )
-    cluster.apply(made)
+    # Long enough to import torch, and often enough where it is not.
+    template = {"processesPerNode": 2, "stallSeconds": 60, "retries": 100}
+    torch = {"OMP_NUM_THREADS": "1"}
+    return _study(namespace, "stuck", [*command, "--stuck-rank=1"], torch, **template)
 
+
+def _assert_a_hung_collective_was_ended_and_went_on(
+    cluster: Connection, namespace: str, checkpoints: Mount
+) -> None:
     study, [trial] = studies.wait_for_end(cluster, namespace, "stuck", seconds_max=2 * SECONDS)
-    # On a machine that is slow to import torch the next one may be ended before it trains.
     *ended, last = [each.cause for each in trial.status.attempts]
     assert (set(ended), last, trial.status.state) == ({"Stalled"}, "Done", "Completed")
     lives = [steps for steps in _lives(checkpoints, study, trial).values() if steps]
     assert sorted(lives) == [[1, 2, 3], [4, 5, 6, 7, 8, 9]]
     story = cluster.kubectl("describe", "trial", "stuck-0000", "-n", namespace)
-    assert "no report and no checkpoint for 30 s" in " ".join(story.split())
-    assert operator.complaints() == []
+    assert "no report and no checkpoint for 60 s" in " ".join(story.split())
 
 
 def _journal(checkpoints: Mount, study: Study, trial: Trial, incarnation: str) -> list[wire.Entry]:
