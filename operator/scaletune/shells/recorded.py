@@ -28,6 +28,7 @@ def ledger_lines(trials: Sequence[Trial]) -> list[Line]:
     created = [
         {"at": 0, "trial": trial.index, "created": True, "promoted": False}
         for trial in sorted(trials, key=lambda each: each.index)
+        if trial.spec.role == "Search"  # who confirms one comes when the search is over
     ]
     events = sorted(
         (event for trial in trials for event in _events(trial)),
