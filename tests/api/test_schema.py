@@ -81,7 +81,10 @@ def test_every_choice_is_in_camel_case() -> None:
     def is_wrong(word: str) -> bool:
         return not (word[0].isupper() and word.isalpha())
 
-    assert _those(lambda path, part: any(map(is_wrong, part.get("enum", ())))) == []
+    # Ways to explore are named as policies and samplers are.
+    named = "study.spec.policy.pbt.explore"
+    found = _those(lambda path, part: any(map(is_wrong, part.get("enum", ()))))
+    assert [path for path in found if path != named] == []
 
 
 def test_there_is_no_phase_no_null_and_no_union() -> None:

@@ -51,6 +51,8 @@ class Checkpoints:
         self._tracked = tracked
         self._complete: list[tuple[int, int]] = []
         """Step, and the sequence number by which the shell can know of it."""
+        self.lent: frozenset[int] = frozenset()
+        """Steps whose checkpoints stay until they are asked to be removed: others may read them."""
 
     def save(self, position: Position, committed: Callable[[], int]) -> None:
         """Collective; `committed` is called on rank 0 when nothing can be lost any more."""
@@ -77,7 +79,7 @@ class Checkpoints:
         """Rank 0 keeps the last two, and the newest that the shell is known to have stored."""
         stored = [step for step, sequence in self._complete if sequence <= acknowledged]
         for step, sequence in self._complete[:-_KEPT]:
-            if step not in stored[-1:]:
+            if step not in stored[-1:] and step not in self.lent:
                 self.remove(wire.Place(self.incarnation, step))
                 self._complete.remove((step, sequence))
 
@@ -86,7 +88,9 @@ class Checkpoints:
 
         With one of an earlier life go those that it had written before.
         """
-        if self._trial_folder is None or place == wire.Place(self.incarnation, self.latest or 0):
+        if self._trial_folder is None or place.trial is not None:
+            return
+        if place == wire.Place(self.incarnation, self.latest or 0):
             return
         path = self._path(place)
         if place.incarnation != self.incarnation and path.parent.is_dir():

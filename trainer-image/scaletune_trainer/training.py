@@ -36,6 +36,7 @@ from scaletune_trainer.failure import UserError, record_uncaught
 from scaletune_trainer.gang import Gang
 from scaletune_trainer.journal import Journal
 from scaletune_trainer.report import JournalReporter, Reporter, ScreenReporter, SilentReporter
+from scaletune_trainer.settings import Settings
 from scaletune_trainer.tracked import Tracked
 from scaletune_trainer.wire import Reason, Value
 
@@ -97,6 +98,8 @@ class Trial:
         trial_folder = spec.folder(environment.volume) if spec and environment else None
         incarnation = environment.incarnation if environment else ""
         self._checkpoints = Checkpoints(trial_folder, incarnation, self._gang, self._tracked)
+        if spec and spec.keep:
+            self._checkpoints.lent = self._milestones
         self._reporter = self._make_reporter()
         self._directive = DirectiveFile(
             environment.directive if environment else None,
@@ -190,7 +193,7 @@ class Trial:
 
         Never so often that writing takes more than a twentieth of the time.
         """
-        if not self._checkpoint_seconds:
+        if not self._checkpoint_seconds or self.step in self._checkpoints.lent:
             return True
         since = time.monotonic() - self._checkpoints.written_at
         enough = self._checkpoint_seconds
@@ -211,9 +214,12 @@ class Trial:
             return
         own = os.environ.get(runfolder.RESTORE, "")
         if told := self._gang.told_by_rank_0(own):
-            place = wire.Place.parse(told)
+            place = wire.Place.parse_any(told)
             folder = self._environment.spec.checkpoint_folder(self._environment.volume, place)
+            own_values = None if place.trial is None else Settings.of(self._tracked)
             position = self._checkpoints.restore(folder, self.seed)
+            if own_values is not None:
+                own_values.apply()
             self.step = self._started_at = self._agree_at = position.step
             self._reporter.served.update(position.served)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from scaletune.api import trial as api
 from scaletune.api.trial import DecisionWord, Evidence, TrialSpec
 
 
@@ -14,6 +15,15 @@ class Decide:
     decision: DecisionWord
     number: int
     evidence: Evidence = field(default_factory=Evidence)
+    exploit: api.Exploit | None = None
+    """exploit is what the decision Exploit takes over."""
+    waited: bool = False
+    """waited says of an Exploit that the trial had paused for it, as for a promotion."""
+
+    @property
+    def is_later(self) -> bool:
+        """Whether it comes after the record's own decision, which let the trial wait."""
+        return self.decision == "Promote" or self.waited
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,13 @@ class Resume:
     trial: int
     until: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Exploit(Resume):
+    """Let a trial go on from another one's checkpoint, with other parameters."""
+
+    exploit: api.Exploit
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,12 @@ CLUSTER_CHECKS: Final = (
     ),
     Check(
         "spec.checkpoints",
+        "has(object.spec.checkpoints) || !has(object.spec.policy.pbt)",
+        "pbt lets trials go on from the checkpoints of others: name a persistentVolumeClaim that"
+        " all of them can mount",
+    ),
+    Check(
+        "spec.checkpoints",
         "has(object.spec.checkpoints) || object.spec.template.nodes == 1",
         "the pods of a trial write their checkpoints together: name a persistentVolumeClaim that"
         " all nodes can mount, or set template.nodes to 1",

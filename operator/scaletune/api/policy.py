@@ -9,6 +9,7 @@ from pydantic import Field
 
 from scaletune.api.model import Int, Model, Number
 from scaletune.api.rules import distinct, rule, rules
+from scaletune.api.space import ParameterName
 
 
 class Asha(Model):
@@ -84,6 +85,35 @@ class Carbs(Model):
     there. Left out, only the end counts."""
 
 
+class Pbt(Model):
+    """Population based training (Jaderberg et al., arXiv:1711.09846): hyperparameters change while
+    trials train, and the weak go on from the checkpoints of the strong."""
+
+    population: Annotated[Int, Field(ge=2, le=1000)] = 16
+    """population is how many trials train side by side and are compared; 16 to 32 are a good
+    number. One that has failed or is done is replaced while budget.trials lasts."""
+    interval: Annotated[Int, Field(ge=1, le=10**15)] | None = None
+    """interval is after how much training, in training.unit, trials are compared again: every
+    multiple of it is a milestone. Left out, a tenth of training.max."""
+    fraction: Annotated[Number, Field(ge=0, le=0.5)] = 0.2
+    """fraction is which part of the population gives up at each milestone, to go on from the
+    checkpoint of one of the equally many best."""
+    explore: Literal["perturb"] = "perturb"
+    """explore is how the values of such a trial follow from those of the better one: perturb makes
+    each of them a little smaller or larger."""
+    resample: Annotated[Number, Field(ge=0, le=1)] = 0.25
+    """resample is how likely perturb draws a parameter anew instead."""
+    fixed: Annotated[
+        tuple[ParameterName, ...], Field(max_length=64, json_schema_extra=distinct())
+    ] = ()
+    """fixed names parameters that cannot change once training has begun, such as a width or an
+    optimizer: a trial that goes on from the checkpoint of another takes that one's values."""
+    mode: Literal["Async", "Sync"] = "Async"
+    """mode Async lets trials run on and decides about each when it reaches a milestone that half
+    of the population has reached; mode Sync lets all wait there for the last one. With fewer
+    places than trials it is always Sync."""
+
+
 @rules(maxProperties=1)
 class Policy(Model):
     """Who may train on. At most one; none means that every trial is trained in full."""
@@ -99,6 +129,9 @@ class Policy(Model):
     different rungs: a hedge against first rungs that mislead."""
     carbs: Carbs | None = None
     """carbs looks for the best value at every cost, which is what scaling laws are read from."""
+    pbt: Pbt | None = None
+    """pbt is population based training: at each milestone weak trials go on from the checkpoints of
+    strong ones, with their values a little changed, so that what is found is a schedule."""
 
 
 class RandomSampler(Model):

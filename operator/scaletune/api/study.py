@@ -181,7 +181,7 @@ class StudySpec(Model):
         None
     )
     """checkpoints is where trials keep theirs; needed on a cluster where trials pause at rungs: for
-    asha's mode Promote, successiveHalving and hyperband."""
+    asha's mode Promote, successiveHalving, hyperband and pbt."""
     template: Template
     """template says how a trial is started: its pod, its processes, and when to try again. A change
     holds for the attempts that start after it."""
@@ -250,6 +250,9 @@ class StudyStatus(Model):
     """trials counts the trials by state."""
     running: int = 0
     """running is the number of trials that hold a place."""
+    all_reached: int = 0
+    """allReached is the milestone that all of pbt's population have reached; it only grows. The
+    checkpoints of earlier ones are deleted."""
     selector: Annotated[str, Field(max_length=253)] = ""
     """selector finds the study's pods; it is for the scale subresource."""
     policy: Annotated[str, Field(max_length=253)] = ""

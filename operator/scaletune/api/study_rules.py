@@ -97,6 +97,24 @@ SPEC_RULES: Final = (
         fieldPath=".policy.hyperband.min",
     ),
     rule(
+        "!has(self.policy.pbt) || !has(self.policy.pbt.interval)"
+        " || self.policy.pbt.interval < self.training.max",
+        "interval must be below training.max: trials are compared on the way to it",
+        fieldPath=".policy.pbt.interval",
+    ),
+    rule(
+        "!has(self.policy.pbt) || !has(self.policy.pbt.interval)"
+        " || self.training.max <= 64 * self.policy.pbt.interval",
+        "interval must be at least training.max / 64: a trial keeps a record of each milestone",
+        fieldPath=".policy.pbt.interval",
+    ),
+    rule(
+        "!has(self.policy.pbt)"
+        " || self.policy.pbt.fixed.all(f, self.parameters.exists(p, p.name == f))",
+        "every one must be the name of one of spec.parameters",
+        fieldPath=".policy.pbt.fixed",
+    ),
+    rule(
         "has(self.checkpoints) == has(oldSelf.checkpoints)",
         "checkpoints cannot be added or removed after creation; make a new Study",
         fieldPath=".checkpoints",

@@ -18,7 +18,7 @@ from scaletune.api.rules import immutable, map_by, rules
 TrialState = Literal["Pending", "Running", "Paused", "Stopped", "Completed", "Failed"]
 Intent = Literal["Running", "Paused", "Stopped"]
 Outcome = Literal["Value", "Diverged", "OutOfMemory", "Failed"]
-DecisionWord = Literal["Continue", "Stop", "Pause", "Promote", "Complete", "Void"]
+DecisionWord = Literal["Continue", "Stop", "Pause", "Promote", "Complete", "Void", "Exploit"]
 FailureKind = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted"]
 TERMINAL: frozenset[str] = frozenset({"Stopped", "Completed", "Failed"})
 CONFIRMING_FROM: Final = 1_000_000  # the first index that is none of the search's
@@ -56,14 +56,58 @@ class Origin(Model):
     """Where a configuration comes from."""
 
     kind: Literal[
-        "Initial", "Random", "Grid", "Sobol", "List", "Center", "Mutation", "Model", "Repeat"
+        "Initial",
+        "Random",
+        "Grid",
+        "Sobol",
+        "List",
+        "Center",
+        "Mutation",
+        "Model",
+        "Repeat",
+        "Child",
     ]
     """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid,
     Sobol and List saw no other trial, Center was drawn around the centers, Mutation changes a good
     trial, Model was proposed by a model of the trials so far, Repeat runs a good trial once more
-    with another seed."""
+    with another seed, Child goes on from the checkpoint of its parent, with values that pbt
+    explores around the parent's."""
     of: int | None = None
-    """of is the index of the trial that a Mutation changes, or a Repeat repeats."""
+    """of is the index of the trial that a Mutation changes, a Repeat repeats or a Child goes on
+    from."""
+
+
+class Checkpoint(Model):
+    """A checkpoint to go on from."""
+
+    incarnation: Annotated[str, Field(max_length=63)]
+    """incarnation that wrote it."""
+    step: int
+    """step at which it was taken."""
+    trial: int | None = None
+    """trial is the index of the trial that wrote it, if it was another one."""
+
+
+class Exploit(Model):
+    """A trial gives up what it has trained, and goes on from another one's checkpoint."""
+
+    at: int
+    """at is the milestone at which they were compared."""
+    donor: int
+    """donor is the index of the trial whose checkpoint it takes."""
+    checkpoint: Checkpoint
+    """checkpoint of the donor at the milestone."""
+    parameters: Annotated[
+        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
+    ] = ()
+    """parameters from here on, explored around the donor's."""
+    resolved: Annotated[
+        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
+    ] = ()
+    """resolved holds those that scaling rules change, as they are used."""
+    attempt: int = 0
+    """attempt is the latest that had begun by then: it has to leave, and what it says does not
+    count any more."""
 
 
 def _fixed(name: str, **schema: Any) -> dict[str, Any]:
@@ -109,6 +153,26 @@ class TrialSpec(Model):
     raises it. Left out, the first one that the policy gives."""
     state: Intent = "Running"
     """state is what the trial should be doing."""
+    parent: Annotated[Checkpoint, Field(json_schema_extra=_fixed("parent"))] | None = None
+    """parent is the checkpoint of another trial from which this one began."""
+    exploit: Exploit | None = None
+    """exploit is the latest checkpoint and the values that it took over while it trained."""
+
+    @property
+    def values(self) -> tuple[ParameterValue, ...]:
+        """The parameters that hold now."""
+        return self.parameters if self.exploit is None else self.exploit.parameters
+
+    @property
+    def used(self) -> dict[str, float | int | str]:
+        """The values that hold now, as the script uses them: after scaling rules."""
+        resolved = self.resolved if self.exploit is None else self.exploit.resolved
+        return {each.name: each.value for each in (*self.values, *resolved)}
+
+    @property
+    def began_at(self) -> int:
+        """The step at which the trial itself began to train."""
+        return 0 if self.parent is None else self.parent.step
 
 
 class Evidence(Model):
@@ -154,6 +218,8 @@ class Milestone(Model):
     """evidence of the decision."""
     promotion: Promotion | None = None
     """promotion is set when the trial was later promoted from here."""
+    checkpoint: Checkpoint | None = None
+    """checkpoint at the milestone, where the policy may let other trials go on from it."""
 
 
 class Failure(Model):
@@ -168,15 +234,6 @@ class Failure(Model):
     """number is that of the latest record when it failed; it orders failures."""
     at: int | None = None
     """at is the milestone at which the failure is ranked, if it is."""
-
-
-class Checkpoint(Model):
-    """The checkpoint that counts."""
-
-    incarnation: Annotated[str, Field(max_length=63)]
-    """incarnation that wrote it."""
-    step: int
-    """step at which it was taken."""
 
 
 class Attempt(Model):
@@ -250,6 +307,10 @@ class TrialStatus(Model):
     """crashes in a row without a newer checkpoint; see template.retries."""
     checkpoint: Checkpoint | None = None
     """checkpoint from which the next attempt resumes."""
+    exploits: Annotated[
+        tuple[Exploit, ...], Field(max_length=64, json_schema_extra=map_by("at"))
+    ] = ()
+    """exploits are all that it took over from other trials, the latest last."""
     last: LastReport | None = None
     """last report."""
     device_seconds: float = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scaletune.api.action import Action, Create, Decide, LookAgain, Plan, Resume
+from scaletune.api.action import Action, Create, Decide, Exploit, LookAgain, Plan, Resume
 from scaletune.api.study import Study
 from scaletune.api.trial import trial_name
 from scaletune.cli.refusal import Refusal
@@ -79,6 +79,14 @@ def _action(action: Action) -> dict[str, Any]:
             document["resolved"] = [each.to_yaml_fields() for each in spec.resolved]
     elif isinstance(action, Resume):
         document["until"] = action.until
+    if isinstance(action, Exploit):
+        taken = action.exploit
+        document["parameters"] = [each.to_yaml_fields() for each in taken.parameters]
+        if taken.resolved:
+            document["resolved"] = [each.to_yaml_fields() for each in taken.resolved]
+        document["parent"] = taken.checkpoint.to_yaml_fields()
+    if isinstance(action, Create) and action.spec.parent is not None:
+        document["parent"] = action.spec.parent.to_yaml_fields()
     return {**document, "reason": action.reason}
 
 

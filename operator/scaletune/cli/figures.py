@@ -142,8 +142,7 @@ def trained(trial: Trial) -> int:
 
 def values(trial: Trial) -> dict[str, float | int | str]:
     """The parameters as the training script sees them."""
-    resolved = {each.name: each.value for each in trial.spec.resolved}
-    return {each.name: each.value for each in trial.spec.parameters} | resolved
+    return trial.spec.used
 
 
 def _pace(trial: Trial, start: float) -> float:

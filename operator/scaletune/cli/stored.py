@@ -55,7 +55,9 @@ def print_ledger(subject: Sequence[str], cluster: Cluster) -> None:
             f"scaletune: {missing} Trials were deleted; what was compared with them, when they were"
             " there, may be decided otherwise in a replay\n"
         )
-    sys.stdout.write("".join(json.dumps(line) + "\n" for line in ledger_lines(trials)))
+    pbt = found.figures.study.spec.policy.pbt
+    population = pbt.population if pbt else 0
+    sys.stdout.write("".join(json.dumps(line) + "\n" for line in ledger_lines(trials, population)))
 
 
 def show_comparison(directories: Sequence[str]) -> None:
@@ -107,8 +109,15 @@ def _decisions(figures: Figures, trial: Trial) -> Iterator[tuple[int, bool, str]
             made.append(Decide(trial.index, record.at, record.decision, record.number, evidence))
         if record.promotion is not None:
             number, evidence = record.promotion.number, record.promotion.evidence
-            made.append(Decide(trial.index, record.at, "Promote", number, evidence))
+            made.append(_later(trial, record.at, number, evidence))
         for each in made:
             reason = explain(figures.study, each)
             line = f"{each.number:>5}  {trial.metadata.name}  {value}  {each.decision}: {reason}"
-            yield each.number, each.decision == "Promote", line
+            yield each.number, each.is_later, line
+
+
+def _later(trial: Trial, at: int, number: int, evidence: Evidence) -> Decide:
+    """A promotion; to another's checkpoint where evidence says so."""
+    if evidence.against is None:
+        return Decide(trial.index, at, "Promote", number, evidence)
+    return Decide(trial.index, at, "Exploit", number, evidence, waited=True)

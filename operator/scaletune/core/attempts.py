@@ -6,10 +6,16 @@ from `observe` and `plan`.
 """
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus
+from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus, trial_name
 from scaletune.core.failures import Verdict
 from scaletune.core.ledger import Frame
-from scaletune.core.lifecycle import Event, after, highest_milestone
+from scaletune.core.lifecycle import (
+    Event,
+    after,
+    highest_milestone,
+    is_outdated,
+    resumes_from,
+)
 from scaletune.core.observe import Fault
 from scaletune.core.reports import Telemetry
 from scaletune_trainer import wire
@@ -29,40 +35,66 @@ def should_run(frame: Frame, trial: Trial) -> bool:
 def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
     """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
     frame, (metric, goal) = Frame.of(study), study.spec.judged_by(trial.spec.role)
-    resolved = {each.name: each.value for each in trial.spec.resolved}
-    checkpoint = trial.status.checkpoint
+    given_up = trial.status.exploits[-1].attempt if trial.status.exploits else 0
     return wire.TrialSpec(
         study=study.metadata.name,
         study_uid=study.metadata.uid,
         trial=trial.metadata.name,
         index=trial.index,
         attempt=trial.status.attempts[-1].number,
-        parameters={each.name: each.value for each in trial.spec.parameters} | resolved,
+        parameters=trial.spec.used,
         seed=trial.spec.seed,
         metric=metric,
         goal=goal,
         unit=study.spec.training.unit,
         max=frame.most,
         milestones=frame.levels_of(trial),
-        restore=None if checkpoint is None else wire.Place(checkpoint.incarnation, checkpoint.step),
+        restore=_place(study, resumes_from(trial)),
         processes=study.spec.template.devices,
         replay=tuple(
             wire.Life(each.incarnation, each.number, each.unheard_after)
             for each in trial.status.attempts[:-1]
-            if each.incarnation and each.unheard_after is not None
+            if each.incarnation and each.unheard_after is not None and each.number > given_up
         ),
+        keep=frame.population > 0,
     )
+
+
+def _place(study: Study, checkpoint: Checkpoint | None) -> wire.Place | None:
+    if checkpoint is None:
+        return None
+    other = checkpoint.trial
+    name = None if other is None else trial_name(study.metadata.name, other)
+    return wire.Place(checkpoint.incarnation, checkpoint.step, name)
 
 
 def directive(study: Study, trial: Trial) -> wire.Directive:
     """What the trainer is to do now: desired state, harmless to repeat or delay."""
+    state, frame = trial.spec.state, Frame.of(study)
+    if state == "Running" and is_outdated(trial):
+        state = "Paused"  # the next attempt goes on from somewhere else
     return wire.Directive(
         generation=trial.metadata.generation,
-        until=Frame.of(study).until(trial),
-        state=wire.State(trial.spec.state),
+        until=frame.until(trial),
+        state=wire.State(state),
         acknowledged=trial.status.acknowledged,
-        remove=superseded(trial),
+        remove=_passed(study, trial) if frame.population else superseded(trial),
     )
+
+
+def lent(study: Study, trial: Trial) -> tuple[Checkpoint, ...]:
+    """The trial's checkpoints from which others may still go on."""
+    records = trial.status.milestones
+    kept_from = study.status.all_reached
+    return tuple(each.checkpoint for each in records if each.checkpoint and each.at >= kept_from)
+
+
+def _passed(study: Study, trial: Trial) -> tuple[wire.Place, ...]:
+    """The trial's checkpoints from which nobody goes on any more."""
+    needed = {*lent(study, trial), trial.status.checkpoint}
+    records = trial.status.milestones
+    known = [each.checkpoint for each in records if each.checkpoint is not None]
+    return tuple(wire.Place(each.incarnation, each.step) for each in known if each not in needed)
 
 
 def superseded(trial: Trial) -> tuple[wire.Place, ...]:
@@ -88,7 +120,7 @@ def begun(trial: Trial, incarnation: str, template_hash: str, at: str) -> Trial:
         incarnation=incarnation,
         template_hash=template_hash,
         started_at=at,
-        restored=trial.status.checkpoint,
+        restored=resumes_from(trial),
     )
     kept = (*trial.status.attempts, attempt)[-ATTEMPTS_KEPT:]
     return _with(trial, attempts=kept, acknowledged=0)
@@ -150,10 +182,11 @@ def heard(trial: Trial, telemetry: Telemetry) -> Trial:
 
     Call it together with `observe`: a sequence is acknowledged when its reports are stored.
     """
-    trial = _replayed(trial, telemetry)
+    gave_up = is_outdated(trial)
+    trial = trial if gave_up else _replayed(trial, telemetry)
     status = trial.status
     checkpoint = status.checkpoint
-    if telemetry.checkpoint is not None:
+    if telemetry.checkpoint is not None and not gave_up:
         checkpoint = Checkpoint(incarnation=telemetry.incarnation, step=telemetry.checkpoint)
     acknowledged = max(status.acknowledged, telemetry.sequence)
     if checkpoint == status.checkpoint and acknowledged == status.acknowledged:

@@ -56,9 +56,11 @@ def cost(ledger: Ledger, trial: Trial | None, level: int) -> float:
     """Predicted device seconds of a trial (None: a new one) to a milestone."""
     step, rate = 0, None
     if trial is not None:
-        last = trial.status.last
-        step = max([record.step for record in trial.status.milestones] + [last.step if last else 0])
-        rate = trial.status.device_seconds / step if step and trial.status.device_seconds else None
+        last, began_at = trial.status.last, trial.spec.began_at
+        steps = [record.step for record in trial.status.milestones]
+        step = max([*steps, last.step if last else began_at])
+        if step > began_at and trial.status.device_seconds:
+            rate = trial.status.device_seconds / (step - began_at)
     if rate is None:
         confirms = trial is not None and trial.spec.role != "Search"
         rate = full_rate(ledger) if confirms else _median(ledger.shelf(("rates", level)))

@@ -9,7 +9,7 @@ drained node, a preemption, a SIGTERM) is nobody's fault and not counted; of the
 from dataclasses import dataclass, replace
 
 from scaletune.api.trial import FailureKind, Trial
-from scaletune.core.lifecycle import Event
+from scaletune.core.lifecycle import Event, is_outdated
 from scaletune_trainer.wire import ExitCode, Reason, TerminationMessage
 
 
@@ -45,6 +45,9 @@ EVICTED = "Evicted"
 LOST = "Lost"
 """Cause of an attempt that is gone without a word, such as with its node."""
 
+EXPLOITED = "Exploited"
+"""Cause of an attempt that had to leave, because its trial goes on from another's checkpoint."""
+
 _AGREED = {Reason.DONE: Event.COMPLETED, Reason.PAUSED: Event.PAUSED, Reason.STOPPED: Event.STOPPED}
 _FAULTS: dict[Reason, FailureKind] = {
     Reason.DIVERGED: "Diverged",
@@ -61,6 +64,9 @@ _REASON_OF_CODE: dict[int | None, Reason] = {
 
 def verdict(trial: Trial, end: End, retries: int) -> Verdict:
     """What the end of the trial's latest attempt means."""
+    if is_outdated(trial):
+        words = "it gave up, to go on from another trial's checkpoint"
+        return Verdict(Event.PAUSED, EXPLOITED, reason=words, crashes=trial.status.crashes)
     return replace(_judged(trial, end, retries), is_unheard=end.is_unheard)
 
 

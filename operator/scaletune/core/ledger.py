@@ -41,11 +41,17 @@ class Frame:
     levels: tuple[int, ...]  # the milestones, the last one the full training
     pauses: bool  # whether trials pause at each milestone
     brackets: Brackets
+    population: int = 0  # of how many trials each may go on from a checkpoint of another
 
     @classmethod
     def of(cls, study: Study) -> "Frame":
-        sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
-        return cls(sign, rungs.milestones(study), rungs.pauses(study), rungs.brackets(study))
+        return cls(
+            sign=1 if study.spec.objectives[0].goal == "Minimize" else -1,
+            levels=rungs.milestones(study),
+            pauses=rungs.pauses(study),
+            brackets=rungs.brackets(study),
+            population=study.spec.policy.pbt.population if study.spec.policy.pbt else 0,
+        )
 
     @property
     def most(self) -> int:
@@ -65,6 +71,12 @@ class Frame:
         if trial.spec.role != "Search":
             return self.levels[-1:]
         return self.levels_in(trial.spec.bracket)
+
+    def above(self, level: int) -> int:
+        """How far a trial trains that goes on from a milestone."""
+        if self.population and not self.pauses:
+            return self.most
+        return next(each for each in self.levels if each > level)
 
     def within(self, kind: str, level: int, bracket: int) -> Shelf:
         """The name of a shelf of the records of one bracket at a milestone."""
@@ -238,6 +250,8 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
         yield "holders", (index,), None
     if trial.spec.state == "Stopped":
         return
+    if frame.population and trial.status.failure is None and trial.spec.role == "Search":
+        yield from _member_facts(frame, trial)
     if any(record.decision == "Stop" for record in trial.status.milestones):
         yield "unstopped", (index,), None
     elif trial.status.failure is None:
@@ -257,6 +271,17 @@ def _confirming_facts(
     yield shelf, (record.number, record.at, trial.index), None
 
 
+def _member_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
+    """How far one of the population is, and whether it has to learn where to go on from."""
+    index, from_ = trial.index, lifecycle.resumes_from(trial)
+    yield "members", (lifecycle.highest_milestone(trial), index), None
+    if from_ is not None and from_.trial is not None:
+        yield "borrowers", (from_.step, index), None
+    goes_on = trial.spec.state == "Running" and frame.next_level(trial) is not None
+    if goes_on and lifecycle.untold(trial) is not None:
+        yield "exploited", (index,), None
+
+
 def _record_facts(
     frame: Frame, trial: Trial, record: Milestone
 ) -> Iterator[tuple[Shelf, Key, Any]]:
@@ -273,8 +298,9 @@ def _record_facts(
     yield frame.within("arrivals", record.at, bracket), (record.number, trial.index), key
     if record.promotion is not None or frame.until(trial) > record.at:
         yield frame.within("promoted", record.at, bracket), key, None
-    if record.device_seconds > 0 and record.step > 0:
-        yield ("rates", record.at), (record.device_seconds / record.step, trial.index), None
+    trained = record.step - trial.spec.began_at
+    if record.device_seconds > 0 and trained > 0:
+        yield ("rates", record.at), (record.device_seconds / trained, trial.index), None
 
 
 def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:

@@ -12,7 +12,7 @@ It is here, and not in a shell, that it is decided who holds a place.
 from enum import StrEnum
 from typing import NamedTuple
 
-from scaletune.api.trial import TERMINAL, Intent, Trial, TrialState
+from scaletune.api.trial import TERMINAL, Checkpoint, Exploit, Intent, Trial, TrialState
 
 
 class Event(StrEnum):
@@ -77,8 +77,26 @@ def after(intent: Intent, state: TrialState, event: Event) -> TrialState:
 
 
 def highest_milestone(trial: Trial) -> int:
-    """The highest milestone that the trial has a record at; 0 before the first."""
-    return max((milestone.at for milestone in trial.status.milestones), default=0)
+    """The highest milestone that the trial has a record at, or began at; 0 before the first."""
+    began_at = trial.spec.began_at
+    return max((milestone.at for milestone in trial.status.milestones), default=began_at)
+
+
+def untold(trial: Trial) -> Exploit | None:
+    """What it was decided that the trial takes over, and its intent does not say yet."""
+    taken = trial.status.exploits[-1] if trial.status.exploits else None
+    return None if taken == trial.spec.exploit else taken
+
+
+def is_outdated(trial: Trial) -> bool:
+    """Whether the latest attempt trains what was given up: nothing that it says counts any more."""
+    attempts, exploits = trial.status.attempts, trial.status.exploits
+    return bool(attempts and exploits) and attempts[-1].number <= exploits[-1].attempt
+
+
+def resumes_from(trial: Trial) -> Checkpoint | None:
+    """The checkpoint that the next attempt goes on from."""
+    return trial.status.checkpoint or trial.spec.parent
 
 
 def until(trial: Trial, first: int) -> int:

@@ -115,14 +115,38 @@ def _absorb(
         failure = Failure(kind="Diverged", reason=reason, number=diverged.number, at=diverged.at)
     if failure is None and fault is not None:
         made, failure = _fail(frame, trial, made, fault, number)
-    if not made and failure is trial.status.failure and last is trial.status.last:
+    records = (*trial.status.milestones, *made)
+    if frame.population:
+        records = with_checkpoints(trial, records)
+    is_known = records == trial.status.milestones and failure is trial.status.failure
+    if is_known and last is trial.status.last:
         return trial
     update = {
-        "milestones": (*trial.status.milestones, *made),
+        "milestones": records,
         "failure": failure,
         "last": last,
     }
     return trial.model_copy(update={"status": trial.status.model_copy(update=update)})
+
+
+def with_checkpoints(trial: Trial, records: tuple[Milestone, ...]) -> tuple[Milestone, ...]:
+    """The records with what is known of the checkpoints at their milestones.
+
+    Where others may take them over, a trainer writes one at each milestone that it passes.
+    """
+    latest, attempts = trial.status.checkpoint, trial.status.attempts
+    if latest is None or latest.trial is not None:
+        return records
+    began = attempts[-1].restored.step if attempts and attempts[-1].restored else 0
+    own = bool(attempts) and attempts[-1].incarnation == latest.incarnation
+    return tuple(
+        record.model_copy(update={"checkpoint": latest.model_copy(update={"step": record.at})})
+        if record.checkpoint is None
+        and record.value is not None
+        and (record.at == latest.step or (own and began < record.at < latest.step))
+        else record
+        for record in records
+    )
 
 
 def _open_levels(frame: Frame, trial: Trial, made: Sequence[Milestone]) -> list[int]:
@@ -135,7 +159,7 @@ def _open_levels(frame: Frame, trial: Trial, made: Sequence[Milestone]) -> list[
     return [
         level
         for level in frame.levels_of(trial)
-        if level <= frame.until(trial) and level not in recorded
+        if trial.spec.began_at < level <= frame.until(trial) and level not in recorded
     ]
 
 

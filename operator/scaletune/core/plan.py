@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from scaletune.api.action import (
     Action,
     Decide,
+    Exploit,
     Finish,
     LookAgain,
     Pause,
@@ -38,7 +39,7 @@ from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending, ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
-from scaletune.core.starts import Start, decided, next_start
+from scaletune.core.starts import Start, decided, exploiting, next_start
 
 Following = Callable[[Study, Ledger], Start | None]
 
@@ -75,6 +76,8 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         if closed is not None:
             leaving = close(study, ledger, end, closed)
             actions += [each for each in leaving if each.trial not in stopped]
+        else:
+            actions += [_exploit(study, ledger, trial) for trial in ledger.on("exploited")]
         starts, ledger = begin(study, ledger, search=closed is None)
         decisions = (*decisions, *(start.decision for start in starts if start.decision))
         actions += [start.action for start in starts]
@@ -110,6 +113,8 @@ def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
             else:
                 word, evidence = confirmation.judge(study, ledger, trial, record)
             made = Decide(index, milestone, word, number, evidence)
+            if word == "Exploit":
+                made = exploiting(study, ledger, made)
         decisions.append(made)
         ledger = ledger.replace(trial, decided(ledger.frame.in_its_state(trial), made))
     return tuple(decisions), ledger
@@ -177,6 +182,16 @@ def look_again(study: Study, ledger: Ledger, now: float) -> Iterator[LookAgain]:
         yield LookAgain(search_end, confirmation.TIME)
     elif end is not None and now < end:
         yield LookAgain(end, f"the duration of {study.spec.budget.duration} is over then")
+
+
+def _exploit(study: Study, ledger: Ledger, trial: Trial) -> Exploit:
+    """What was decided of a trial, and is not its intent yet."""
+    taken = trial.status.exploits[-1]
+    record = next(each for each in trial.status.milestones if each.at == taken.at)
+    later = record.promotion
+    evidence = (later.evidence if later else record.evidence) or Evidence()
+    made = Decide(trial.index, taken.at, "Exploit", record.number, evidence, taken)
+    return Exploit(trial.index, ledger.frame.until(trial), reasons.explain(study, made), taken)
 
 
 def _timestamps(study: Study) -> Iterator[str]:

@@ -20,6 +20,9 @@ def explain(study: Study, decide: Decide) -> str:
             return f"{standing} {where}: {_who_goes_on(decide.evidence)}"
         case "Promote":
             return f"{standing} {where}: goes on to the next rung"
+        case "Exploit":
+            donor = trial_name(study.metadata.name, decide.evidence.against or 0)
+            return f"{standing} {where}: gives up, and goes on from the checkpoint of {donor}"
         case "Pause":
             return f"{standing} {where}: pauses; {_who_goes_on(decide.evidence)}"
     if decide.evidence.against is not None:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from scaletune.api.trial import Trial
+from scaletune.core.lifecycle import is_outdated
 from scaletune.core.observe import Report
 from scaletune_trainer.wire import (
     VERSION,
@@ -160,6 +161,8 @@ def reports_of(trial: Trial, telemetry: Telemetry) -> list[Report]:
             f"{trial.metadata.name} runs as {attempt.incarnation if attempt else 'nothing'},"
             f" but the reports are of {telemetry.incarnation}"
         )
+    if is_outdated(trial):
+        return []
     return [_report(trial, each, attempt.number) for each in _once(telemetry)]
 
 

@@ -83,6 +83,8 @@ def milestones(study: Study) -> Levels:
         return fractions(policy.hyperband.min or 0, most, policy.hyperband.eta)
     if policy.carbs is not None:
         return *sorted(each for each in policy.carbs.milestones if each < most), most
+    if policy.pbt is not None:
+        return multiples(policy.pbt.interval or default_interval(most), most)
     named = policy.asha or policy.successive_halving
     if named is None:
         return (most,)
@@ -114,6 +116,8 @@ def pauses(study: Study) -> bool:
     policy = study.spec.policy
     if policy.asha is not None:
         return policy.asha.mode == "Promote"
+    if policy.pbt is not None:
+        return policy.pbt.mode == "Sync" or study.spec.parallelism < policy.pbt.population
     return policy.hyperband is not None or policy.successive_halving is not None
 
 
@@ -124,6 +128,16 @@ def levels(least: int, most: int, eta: int) -> Levels:
         steps.append(step)
         step *= eta
     return (*steps, most)
+
+
+def multiples(interval: int, most: int) -> Levels:
+    """Milestones interval, 2*interval, ... below most, and most itself."""
+    return (*range(interval, most, interval), most)
+
+
+def default_interval(most: int) -> int:
+    """The interval that gives ten milestones, the last one most; or as many as fit."""
+    return -(-most // 10)
 
 
 def default_least(most: int, eta: int) -> int:

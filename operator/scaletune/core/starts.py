@@ -7,13 +7,14 @@ new configurations, and at the very end the drain, which lets at least one trial
 
 from dataclasses import dataclass, replace
 
-from scaletune.api.action import Create, Decide, Pause, Resume, Stop
+from scaletune.api.action import Create, Decide, Exploit, Pause, Resume, Stop
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_name
 from scaletune.core import budget, reasons
 from scaletune.core.ledger import Ledger
-from scaletune.core.policies.policy import policy_of
+from scaletune.core.lifecycle import untold
+from scaletune.core.policies.policy import policy_of, population_of
 from scaletune.core.samplers.sampler import configuration
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import trial_seed
@@ -46,7 +47,12 @@ def promoted(study: Study, ledger: Ledger) -> Start | None:
     for trial in ledger.on("interrupted"):
         return _resume(ledger, trial, ledger.frame.until(trial), "the study goes on")
     for trial in ledger.on("owed"):
-        return _resume(ledger, trial, _level_above(ledger, trial), "was promoted from its rung")
+        return _resume(
+            ledger,
+            trial,
+            ledger.frame.above(ledger.frame.until(trial)),
+            "was promoted from its rung",
+        )
     promotion = policy_of(study).next_promotion(ledger)
     return None if promotion is None else _promote(study, ledger, *promotion)
 
@@ -66,27 +72,48 @@ def _resume(ledger: Ledger, trial: Trial, until: int, reason: str) -> Start:
     after = with_intent(trial, until)
     level = ledger.frame.next_level(after)
     assert level is not None, f"trial {trial.index} has nothing to do up to {until}"
-    action = Resume(trial.index, until, reason)
+    action, taken = Resume(trial.index, until, reason), untold(trial)
+    if taken is not None:
+        action = Exploit(trial.index, until, reason, taken)
+        after = intended(after, action)
     return Start(trial, after, budget.cost(ledger, trial, level), action)
 
 
 def _promote(study: Study, ledger: Ledger, trial: Trial, until: int, evidence: Evidence) -> Start:
     number = max(study.status.highest_number, ledger.highest_number)
-    level = ledger.frame.levels[ledger.frame.levels.index(until) - 1]
-    decision = Decide(trial.index, level, "Promote", number, evidence)
-    start = _resume(ledger, trial, until, reasons.explain(study, decision))
-    return replace(start, after=with_intent(decided(trial, decision), until), decision=decision)
+    level = ledger.frame.until(trial)
+    decision = exploiting(study, ledger, Decide(trial.index, level, "Promote", number, evidence))
+    reason = reasons.explain(study, decision)
+    start = _resume(ledger, decided(trial, decision), until, reason)
+    return replace(start, before=trial, decision=decision)
+
+
+def exploiting(study: Study, ledger: Ledger, made: Decide) -> Decide:
+    """The decision, with what is taken over if it means that a trial goes on from another one."""
+    population, donor = population_of(study), made.evidence.against
+    if population is None or donor is None:
+        return made
+    taken = population.exploit(ledger, ledger.trial(made.trial), made.milestone, donor)
+    waited = made.decision == "Promote"
+    return replace(made, decision="Exploit", exploit=taken, waited=waited)
 
 
 def _create(study: Study, ledger: Ledger) -> Start | None:
     """The next configuration, unless all that the budget or the sampler gives were created."""
-    index = created(study, ledger)
+    index, population = created(study, ledger), population_of(study)
     limit = study.spec.budget.trials
-    found = None if limit is not None and index >= limit else configuration(study, ledger, index)
+    if limit is not None and index >= limit:
+        return None
+    if population is not None and not population.has_room(ledger):
+        return None
+    child = None if population is None else population.child(ledger, index)
+    found = configuration(study, ledger, index) if child is None else child[1:]
     if found is None:
         return None
     parameters, origin = found
+    parent = None if child is None else child[0]
     frame, bracket = ledger.frame, ledger.frame.brackets.of(index)
+    until = frame.first(bracket) if parent is None else frame.above(parent.step)
     spec = TrialSpec(
         study=study.metadata.name,
         index=index,
@@ -95,22 +122,22 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
         seed=trial_seed(study.spec.seed, index),
         origin=origin,
         bracket=bracket,
-        until=frame.first(bracket),
+        until=until,
         state="Running",
     )
+    if parent is not None:
+        spec = spec.model_copy(update={"parent": parent})
     name = trial_name(study.metadata.name, index)
     metadata = Metadata(name=name, namespace=study.metadata.namespace)
+    after = Trial(metadata=metadata, spec=spec)
+    level = frame.next_level(after)
+    assert level is not None
     return Start(
         before=None,
-        after=Trial(metadata=metadata, spec=spec),
-        cost=budget.cost(ledger, None, frame.levels_in(bracket)[0]),
+        after=after,
+        cost=budget.cost(ledger, after, level),
         action=Create(spec, f"{origin.kind.lower()} configuration {index}"),
     )
-
-
-def _level_above(ledger: Ledger, trial: Trial) -> int:
-    until = ledger.frame.until(trial)
-    return next(level for level in ledger.frame.levels if level > until)
 
 
 def with_intent(trial: Trial, until: int) -> Trial:
@@ -121,6 +148,9 @@ def with_intent(trial: Trial, until: int) -> Trial:
 
 def intended(trial: Trial, action: Resume | Pause | Stop) -> Trial:
     """The trial with the intent of an action, and with the reason for ending or pausing."""
+    if isinstance(action, Exploit):
+        spec = trial.spec.model_copy(update={"exploit": action.exploit})
+        trial = trial.model_copy(update={"spec": spec})
     if isinstance(action, Resume):
         return with_intent(trial, action.until)
     state = "Paused" if isinstance(action, Pause) else "Stopped"
@@ -139,14 +169,16 @@ def renewed(trial: Trial, action: Resume | Pause | Stop) -> Trial:
 
 def decided(trial: Trial, made: Decide) -> Trial:
     """The trial with a decision stored beside its record."""
-    if made.decision == "Promote":
-        promotion = Promotion(number=made.number, evidence=made.evidence)
-        update: dict[str, object] = {"promotion": promotion}
-    else:
-        update = {"decision": made.decision, "evidence": made.evidence}
+    own: dict[str, object] = {"decision": made.decision, "evidence": made.evidence}
+    later = {"promotion": Promotion(number=made.number, evidence=made.evidence)}
     milestones = tuple(
-        record.model_copy(update=update) if record.at == made.milestone else record
+        record.model_copy(update=later if made.is_later else own)
+        if record.at == made.milestone
+        else record
         for record in trial.status.milestones
     )
-    status = trial.status.model_copy(update={"milestones": milestones})
-    return trial.model_copy(update={"status": status})
+    update: dict[str, object] = {"milestones": milestones}
+    if made.exploit is not None:
+        exploits = (*trial.status.exploits, made.exploit)
+        update |= {"exploits": exploits, "checkpoint": made.exploit.checkpoint, "last": None}
+    return trial.model_copy(update={"status": trial.status.model_copy(update=update)})

@@ -26,6 +26,7 @@ from scaletune.api.trial import CONFIRMING_FROM, TERMINAL
 from scaletune.core import confirmed
 from scaletune.core.budget import spent_seconds
 from scaletune.core.ledger import Ledger
+from scaletune.core.policies.policy import population_of
 from scaletune.core.starts import created
 
 
@@ -59,6 +60,7 @@ def summarise(
             "running": len(ledger.shelf("holders")),
             "selector": f"scaletune.dev/study={study.metadata.name}",
             **_sums(study, ledger, found),
+            **_reached(study, ledger, finished=finished),
             "policy": policy_words(study),
             "progress": f"{ended}{limit}",
             "gpu_hours": f"{spent_seconds(study, ledger) / 3600:.2f}{hours}",
@@ -129,6 +131,15 @@ def _begun(found: Confirmation | None) -> int:
     return 0 if found is None else sum(each.trainings for each in found.configurations)
 
 
+def _reached(study: Study, ledger: Ledger, *, finished: bool) -> dict[str, object]:
+    """From which milestone on checkpoints are kept for others; from none once all is over."""
+    population = population_of(study)
+    if population is None:
+        return {}
+    reached = ledger.frame.most if finished else population.all_reached(ledger)
+    return {"all_reached": max(study.status.all_reached, reached)}
+
+
 def differs_beyond_cost(old: StudyStatus, new: StudyStatus) -> bool:
     """Whether anything but what the study has cost so far has changed."""
     cost = {"gpu_hours": new.gpu_hours, "spent_seconds": new.spent_seconds}
@@ -151,6 +162,8 @@ def policy_words(study: Study) -> str:
         return f"successiveHalving eta {policy.successive_halving.eta}"
     if policy.carbs is not None:
         return "carbs" if policy.carbs.surrogate == "Fitted" else "carbs Original"
+    if policy.pbt is not None:
+        return f"pbt {policy.pbt.explore} population {policy.pbt.population}"
     return "full" if policy.hyperband is None else f"hyperband eta {policy.hyperband.eta}"
 
 

@@ -16,25 +16,43 @@ by hand, and a number of trials that was raised in the middle.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scaletune.api.trial import Milestone, Trial
+from scaletune.api.trial import Milestone, Trial, TrialSpec
 
 Line = dict[str, Any]
 
 FAULTS = {"Diverged": "Diverged", "OutOfMemory": "OutOfMemory", "Failed": "RetriesExhausted"}
 
 
-def ledger_lines(trials: Sequence[Trial]) -> list[Line]:
-    """The lines in their order."""
+def ledger_lines(trials: Sequence[Trial], population: int = 0) -> list[Line]:
+    """The lines in their order. Of a population, later members were created when others had left:
+    it is said just before their first record."""
     created = [
-        {"at": 0, "trial": trial.index, "created": True, "promoted": False}
+        {"at": 0, **created_line(trial.spec), "promoted": False}
         for trial in sorted(trials, key=lambda each: each.index)
         if trial.spec.role == "Search"  # who confirms one comes when the search is over
+        if not population or trial.index < population
     ]
     events = sorted(
         (event for trial in trials for event in _events(trial)),
         key=lambda event: (event[0], event[1], event[2]["trial"]),
     )
-    return created + [{"at": number, **line} for number, _, line in events]
+    later = [
+        {
+            "at": min(each.number for each in trial.status.milestones) - 0.5,
+            **created_line(trial.spec),
+        }
+        for trial in trials
+        if population and trial.index >= population and trial.status.milestones
+        if trial.spec.role == "Search"
+    ]
+    lines = [*later, *({"at": number, **line} for number, _, line in events)]
+    return created + sorted(lines, key=lambda line: float(line["at"]))
+
+
+def created_line(spec: TrialSpec) -> Line:
+    """The line of a new trial; one that begins at another's checkpoint says at which milestone."""
+    began = {"begins": spec.began_at} if spec.parent else {}
+    return {"trial": spec.index, "created": True, **began}
 
 
 def _events(trial: Trial) -> Iterator[tuple[int, int, Line]]:

@@ -25,6 +25,8 @@ from scaletune.api.study import Budget, Study
 from scaletune.api.trial import (
     CONFIRMING_FROM,
     TERMINAL,
+    Checkpoint,
+    Exploit,
     Trial,
     TrialSpec,
     TrialState,
@@ -41,6 +43,7 @@ from scaletune.core.samplers.sampler import configurations_at_most
 from scaletune.core.starts import Start, decided, drained, promoted
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+CHECKPOINT = "replayed"
 LineFailure = Literal["Diverged", "OutOfMemory", "UserError", "RetriesExhausted", "Infrastructure"]
 
 
@@ -57,6 +60,8 @@ class Line(Model):
     """value of the report."""
     created: Literal[True] | None = None
     """created says that the trial took a place."""
+    begins: Annotated[Int, Field(ge=0)] | None = None
+    """begins is the milestone of another trial's checkpoint, from which a new trial goes on."""
     failure: LineFailure | None = None
     """failure of the trial."""
     left: Literal[True] | None = None
@@ -128,7 +133,7 @@ def replay(study: Study, lines: Iterable[Line]) -> list[Decide]:
             world.take(list(snapshot))
         except InvalidReports as error:
             raise InvalidLedger(f"at {at}: {error}") from None
-    return sorted(world.decisions, key=lambda made: (made.number, made.decision == "Promote"))
+    return sorted(world.decisions, key=lambda made: (made.number, made.is_later))
 
 
 class World:
@@ -165,9 +170,9 @@ class World:
                 break
         for line in snapshot:
             if line.created:
-                self._add(line.trial)
+                self._add(line.trial, line.begins)
 
-    def _add(self, index: int) -> None:
+    def _add(self, index: int, begins: int | None = None) -> None:
         """A trial takes a place when it is first heard of."""
         if self._get(index) is not None:
             return
@@ -179,8 +184,11 @@ class World:
             spec = TrialSpec(study=study, index=index, until=frame.most).model_copy(update=again)
         else:
             bracket = frame.brackets.of(index)
-            until = frame.first(bracket)
+            until = frame.first(bracket) if begins is None else frame.above(begins)
             spec = TrialSpec(study=study, index=index, bracket=bracket, until=until)
+        if begins is not None:
+            parent = Checkpoint(incarnation=CHECKPOINT, step=begins)
+            spec = spec.model_copy(update={"parent": parent})
         self._put(_in_state(Trial(metadata=Metadata(name=name), spec=spec), "Running"))
 
     def _get(self, index: int) -> Trial | None:
@@ -195,7 +203,7 @@ class World:
         trials = [self.ledger.trial(index) for index in touched]
         changed = observe(self.study, trials, reports, faults)
         for trial in changed:
-            self._put(trial)
+            self._put(_with_checkpoints(trial) if self.ledger.frame.population else trial)
         number = max(self.study.status.highest_number, self.ledger.highest_number)
         status = self.study.status.model_copy(update={"highest_number": number})
         self.study = self.study.model_copy(update={"status": status})
@@ -226,6 +234,8 @@ class World:
             self._put(decided(self.ledger.trial(decision.trial), decision))
             if decision.decision == "Stop":
                 self._stop(decision.trial)
+            if decision.exploit is not None:
+                self._exploit(decision.trial, decision.exploit)
         if ending(self.study, self.ledger) is not None:
             return set()
         starts = self._starts()
@@ -257,6 +267,11 @@ class World:
         all_appeared = self.most is not None and searched >= self.most
         return promoted(study, ledger) or (drained(study, ledger) if all_appeared else None)
 
+    def _exploit(self, index: int, taken: Exploit) -> None:
+        trial = self.ledger.trial(index)
+        spec = trial.spec.model_copy(update={"exploit": taken})
+        self._put(trial.model_copy(update={"spec": spec}))
+
     def _stop(self, index: int) -> None:
         trial = self.ledger.trial(index)
         spec = trial.spec.model_copy(update={"state": "Stopped"})
@@ -267,6 +282,21 @@ class World:
 def _in_state(trial: Trial, state: TrialState) -> Trial:
     status = trial.status.model_copy(update={"state": state})
     return trial.model_copy(update={"status": status})
+
+
+def _with_checkpoints(trial: Trial) -> Trial:
+    """The trial as if it had a checkpoint at each milestone: a ledger does not say so."""
+    records = tuple(
+        record
+        if record.value is None
+        else record.model_copy(
+            update={"checkpoint": Checkpoint(incarnation=CHECKPOINT, step=record.at)}
+        )
+        for record in trial.status.milestones
+    )
+    return trial.model_copy(
+        update={"status": trial.status.model_copy(update={"milestones": records})}
+    )
 
 
 def _faults(snapshot: list[Line]) -> Iterator[Fault]:

@@ -11,31 +11,47 @@ from scaletune_trainer.wire.fields import Fields, Json, Value, WireError, dumps
 from scaletune_trainer.wire.lives import Life
 from scaletune_trainer.wire.names import VERSION, Variable
 
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A checkpoint of this trial: the incarnation that wrote it, and its step."""
+    """A checkpoint: the incarnation that wrote it, its step, and whose it is if another's."""
 
     incarnation: str
     step: int
+    trial: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.incarnation}/{self.step}"
+        own = f"{self.incarnation}/{self.step}"
+        return own if self.trial is None else f"{self.trial}/{own}"
 
     def document(self) -> dict[str, Json]:
-        return {"incarnation": self.incarnation, "step": self.step}
+        own: dict[str, Json] = {"incarnation": self.incarnation, "step": self.step}
+        return own if self.trial is None else {**own, "trial": self.trial}
 
     @classmethod
     def read(cls, fields: Fields) -> Place:
-        return cls.parse(f"{fields.text('incarnation')}/{fields.integer('step')}")
+        own = cls.parse(f"{fields.text('incarnation')}/{fields.integer('step')}")
+        trial = fields.folder("trial") if "trial" in fields.document else None
+        return cls(own.incarnation, own.step, trial)
 
     @classmethod
     def parse(cls, text: str) -> Place:
         """Read "<incarnation>/<step>"; a path that would leave the trial's folder is refused."""
-        found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]{0,252})/(0|[1-9][0-9]{0,17})", text)
+        found = re.fullmatch(rf"({_NAME})/(0|[1-9][0-9]{{0,17}})", text)
         if found is None:
             raise WireError(f"{text!r} is no checkpoint: write <incarnation>/<step>")
         return cls(found[1], int(found[2]))
+
+    @classmethod
+    def parse_any(cls, text: str) -> Place:
+        """Read "<incarnation>/<step>", or "<trial>/<incarnation>/<step>" to be read from."""
+        found = re.fullmatch(rf"(?:({_NAME})/)?([^/]*/[^/]*)", text)
+        if found is None:
+            raise WireError(f"{text!r} is no checkpoint: write [<trial>/]<incarnation>/<step>")
+        own = cls.parse(found[2])
+        return cls(own.incarnation, own.step, found[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,9 @@ class TrialSpec:
     processes: int = 1
     replay: Sequence[Life] = ()
     """Earlier lives whose last words were not heard, the oldest first."""
+    keep: bool = False
+    """Whether there is to be a checkpoint at each milestone, until a directive removes it: another
+    trial may go on from it."""
 
     def to_json(self) -> str:
         return dumps(
@@ -78,6 +97,7 @@ class TrialSpec:
                 "restore": None if self.restore is None else self.restore.document(),
                 "processes": self.processes,
                 "replay": [life.document() for life in self.replay],
+                "keep": self.keep,
             }
         )
 
@@ -102,6 +122,7 @@ class TrialSpec:
             restore=None if restore is None else Place.read(restore),
             processes=fields.integer("processes", minimum=1),
             replay=tuple(Life.read(each) for each in fields.objects("replay")),
+            keep=fields.flag("keep"),
         )
         levels = spec.milestones
         if list(levels) != sorted(set(levels)) or not levels or levels[-1] != spec.max:
@@ -119,7 +140,8 @@ class TrialSpec:
         return self.folder(volume) / incarnation
 
     def checkpoint_folder(self, volume: Path, place: Place) -> Path:
-        return checkpoints_folder(self.folder(volume) / place.incarnation) / str(place.step)
+        of = volume / self.study_uid / (place.trial or self.trial)
+        return checkpoints_folder(of / place.incarnation) / str(place.step)
 
 
 def journal_path(incarnation_folder: Path) -> Path:

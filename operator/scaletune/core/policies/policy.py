@@ -12,6 +12,7 @@ from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core import rungs
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies import asha, carbs, full, hyperband
+from scaletune.core.policies.pbt import Population
 from scaletune.core.policies.successive_halving import Coming, Synchronous
 from scaletune.core.samplers.sampler import configurations_at_most
 
@@ -50,4 +51,20 @@ def policy_of(study: Study) -> Policy:
         return hyperband.policy(levels, spec.hyperband.eta, coming)
     if spec.carbs is not None:
         return carbs.Carbs(levels)
+    if (population := population_of(study)) is not None:
+        return population
     return full.Full(levels)
+
+
+def population_of(study: Study) -> Population | None:
+    """The policy of a Study whose trials may go on from each other's checkpoints."""
+    if study.spec.policy.pbt is None:
+        return None
+    limit = configurations_at_most(study.spec)
+    return Population(
+        levels=rungs.milestones(study),
+        spec=study.spec,
+        created=study.status.created,
+        limit=limit,
+        kept_from=study.status.all_reached,
+    )

@@ -36,6 +36,7 @@ from scaletune.shells.local.processes import (
     message_file,
     start,
 )
+from scaletune.shells.recorded import created_line
 from scaletune_trainer import wire
 
 SCRAPE_SECONDS = 1.0
@@ -187,8 +188,12 @@ class Shell:
         for index in news:
             self._wait_after_crash(before[index], self.trials[index])
             if index not in self.lives:
-                free(self.trials[index], self.folder.files(self.study, self.trials[index]))
+                self._free(index)
         return bool(news)
+
+    def _free(self, index: int) -> None:
+        trial = self.trials[index]
+        free(trial, self.folder.files(self.study, trial), attempts.lent(self.study, trial))
 
     def _write(self, indexes: Iterable[int]) -> None:
         for index in indexes:
@@ -218,6 +223,9 @@ class Shell:
         status = summarise(self.study, ledger, at, finish)
         before = self.study.status
         self.study = self.study.model_copy(update={"status": status})
+        if status.all_reached != before.all_reached:
+            for index in self.trials.keys() - self.lives.keys():
+                self._free(index)
         if differs_beyond_cost(before, status) or at - self._summed >= STORE_SECONDS:
             self.folder.write_study(self.study)
             self._summed = at
@@ -230,7 +238,7 @@ class Shell:
             touched.append(decision.trial)
         self._write(sorted(set(touched)))
         created = [each for each in made.actions if isinstance(each, Create)]
-        self.ledger_file.append(at, ({"trial": each.trial, "created": True} for each in created))
+        self.ledger_file.append(at, (created_line(each.spec) for each in created))
         for action in made.actions:
             self._intend(action, at)
 

@@ -20,11 +20,13 @@ from scaletune.api.study import BestTrial, Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import attempts, failures
 from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.lifecycle import is_outdated, resumes_from
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import decide
 from scaletune.core.reports import reports_of
 from scaletune.core.starts import decided, renewed
 from scaletune.core.summarise import summarise, timestamp
+from scaletune.shells.recorded import created_line
 from scaletune.shells.simulate.world import News, Order, World
 from scaletune_trainer.wire import State, number_to_json
 
@@ -79,7 +81,10 @@ class Shell:
             self._summarise()
             for index in sorted(intended):
                 trial = self.trials[index]
-                self.world.direct(index, self.frame.until(trial), State(trial.spec.state))
+                state = State(trial.spec.state)
+                if state is State.RUNNING and is_outdated(trial):
+                    state = State.PAUSED
+                self.world.direct(index, self.frame.until(trial), state)
         self._start()
         self.world.go_on()
 
@@ -180,7 +185,7 @@ class Shell:
             labels={"scaletune.dev/study": study.name},
         )
         self._put(Trial(metadata=metadata, spec=action.spec))
-        self._say([{"trial": action.trial, "created": True}])
+        self._say([created_line(action.spec)])
         self.created_at = self.world.now
         self.busy_seconds_at_creation = self.world.busy_seconds
 
@@ -205,19 +210,20 @@ class Shell:
 
     def _begin(self, trial: Trial) -> None:
         incarnation = f"{trial.metadata.name}.{attempts.next_number(trial)}"
-        checkpoint = trial.status.checkpoint
-        resolved = {each.name: each.value for each in trial.spec.resolved}
+        checkpoint = resumes_from(trial)
         confirm = self.study.spec.confirm
         order = Order(
             trial=trial.index,
             name=trial.metadata.name,
             incarnation=incarnation,
-            parameters={each.name: each.value for each in trial.spec.parameters} | resolved,
+            parameters=trial.spec.used,
             seed=trial.spec.seed,
             step=0 if checkpoint is None else checkpoint.step,
             until=self.frame.until(trial),
             levels=self.frame.levels_of(trial),
             metric=confirm.metric if confirm and trial.spec.role != "Search" else None,
+            source=None if checkpoint is None else checkpoint.trial,
+            keep=self.frame.population > 0,
         )
         begun = attempts.begun(trial, incarnation, "", timestamp(self.world.now))
         self._put(attempts.started(begun))

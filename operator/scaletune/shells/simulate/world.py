@@ -6,6 +6,7 @@ next attempt does it again with the same result. What a trainer has reported is 
 that no scrape has brought comes with the end of the attempt.
 """
 
+import copy
 import heapq
 import itertools
 import math
@@ -40,6 +41,8 @@ class Order:
     until: int
     levels: tuple[int, ...]  # the trial's milestones
     metric: str | None = None  # that the trial is judged by, if it is not the objective
+    source: int | None = None  # the trial whose checkpoint it is, if it is another one's
+    keep: bool = False  # whether others may read its checkpoints
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class World:
         self._lives: dict[int, _Life] = {}
         self._next: list[_Life] = []
         self._news: list[News] = []
-        self._states: dict[int, object] = {}
+        self._states: dict[int, dict[int, object]] = {}
+        """By trial and step."""
         self._segments: dict[int, tuple[int, Segment]] = {}
         self._losses: dict[int, int] = {}
         self._left_seconds = self._began_seconds = 0.0
@@ -136,9 +140,16 @@ class World:
         assert order.trial not in self._lives
         life = _Life(order, heapq.heappop(self._free), self.now, order.step, order.until)
         self._on[life.node] = self._lives[order.trial] = life
+        if order.source is not None:
+            self._states.setdefault(order.trial, {})[order.step] = self._given(order)
+            self._segments.pop(order.trial, None)
         self._began_seconds += self.now
         overhead = self.site.circumstances.overhead
         self._after(overhead.resume if order.step else overhead.start, partial(self._ready, life))
+
+    def _given(self, order: Order) -> object:
+        assert order.source is not None
+        return copy.deepcopy(self._states.get(order.source, {}).get(order.step))
 
     def direct(self, trial: int, until: int, state: State) -> None:
         """What a running trainer is to do from now on."""
@@ -160,6 +171,11 @@ class World:
         """What every trainer has used so far."""
         return [self._heard_of(life, life.told) for life in self._lives.values()]
 
+    def state_of(self, trial: int) -> object:
+        """What the trial's latest checkpoint holds."""
+        kept = self._states.get(trial)
+        return kept[max(kept)] if kept else None
+
     # ---- the lives of trainers
 
     def _after(self, seconds: float, event: Callable[[], None]) -> None:
@@ -173,7 +189,7 @@ class World:
         target = next(level for level in order.levels if level > life.step)
         known = self._segments.get(order.trial)
         if known is None or known[0] != life.step:
-            state = self._states.get(order.trial)
+            state = self._states.get(order.trial, {}).get(life.step)
             call = Call(order.name, order.parameters, life.step, target, order.seed, state)
             known = (life.step, objectives.evaluate(self.site.objective, call))
             self._segments[order.trial] = known
@@ -193,7 +209,9 @@ class World:
             self._leave(life, Reason.DIVERGED)
             return
         life.step = target
-        self._states[trial] = segment.state
+        if segment.state is not None:
+            kept = self._states.get(trial, {}) if life.order.keep else {}
+            self._states[trial] = {**kept, target: segment.state}
         self._segments.pop(trial, None)
         self._losses.pop(trial, None)
         if target < life.until:

@@ -1,0 +1,46 @@
+"""Lineage: which parameters a trial's weights have really been trained with, piece by piece.
+
+A trial that went on from another one's checkpoint has that one's past. So what population based
+training finds is a schedule: parameters that hold from one step to another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scaletune.api.trial import Checkpoint, ParameterValue, Trial
+from scaletune.core.lifecycle import highest_milestone
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a training: after `start`, up to `until`, as this trial, with these parameters."""
+
+    start: int
+    until: int
+    trial: int
+    parameters: tuple[ParameterValue, ...]
+    resolved: tuple[ParameterValue, ...]
+
+    @property
+    def used(self) -> dict[str, float | int | str]:
+        """The values as the script used them."""
+        return {each.name: each.value for each in (*self.parameters, *self.resolved)}
+
+
+def lineage(trials: Mapping[int, Trial], trial: Trial, upto: int | None = None) -> list[Piece]:
+    """The pieces of a trial's training, from the first step up to a milestone; else the latest.
+
+    A past that was deleted with its Trial is left out.
+    """
+    until = highest_milestone(trial) if upto is None else upto
+    taken = next((each for each in reversed(trial.status.exploits) if each.at < until), None)
+    spec = trial.spec
+    if taken is not None:
+        before: Checkpoint | None = taken.checkpoint
+        parameters, resolved = taken.parameters, taken.resolved
+    else:
+        before, parameters, resolved = spec.parent, spec.parameters, spec.resolved
+    start = 0 if before is None else before.step
+    own = Piece(start, until, trial.index, parameters, resolved)
+    donor = None if before is None or before.trial is None else trials.get(before.trial)
+    return [*([] if donor is None else lineage(trials, donor, start)), own]

@@ -1,0 +1,206 @@
+"""Population based training (Jaderberg et al., arXiv:1711.09846), with truncation selection.
+
+So many trials train side by side, the population. At each milestone the worst part of them gives up
+what it has trained and goes on from the checkpoints of the best, with parameters a little changed:
+an *exploit*. So hyperparameters follow a schedule that nobody had to write.
+
+Trials of one age are compared: their records at one milestone. A trial that runs on is decided when
+it gets there, once half of the population has come (asynchronous), and never again. Trials that
+pause there, because they are told to or there are fewer places than trials, wait until all have
+come; the one with the fewest milestones runs next. Only a checkpoint of that very milestone is
+taken over, weights and parameters of the same trial.
+
+A trial that has failed, or is done, leaves room for another: a child of one of the best at the
+milestone that all the others have reached, or a new configuration before the first one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+from scaletune.api.policy import Pbt
+from scaletune.api.study import StudySpec
+from scaletune.api.trial import (
+    Checkpoint,
+    DecisionWord,
+    Evidence,
+    Exploit,
+    Milestone,
+    Origin,
+    ParameterValue,
+    Trial,
+)
+from scaletune.core.ledger import Ledger
+from scaletune.core.ranked import Key, Ranked
+from scaletune.core.samplers.perturb import perturbed
+from scaletune.core.scaling import resolve
+from scaletune.core.seeds import stream
+
+
+@dataclass(frozen=True)
+class Population:
+    """All train on; the weak from where the strong are."""
+
+    levels: tuple[int, ...]
+    spec: StudySpec
+    created: int
+    limit: int | None
+    kept_from: int  # checkpoints of earlier milestones are deleted
+
+    @property
+    def pbt(self) -> Pbt:
+        """What the user wrote."""
+        assert self.spec.policy.pbt is not None
+        return self.spec.policy.pbt
+
+    @property
+    def size(self) -> int:
+        """How many there are at once."""
+        return min(self.pbt.population, self.limit or self.pbt.population)
+
+    def judge(
+        self, ledger: Ledger, trial: Trial, record: Milestone
+    ) -> tuple[DecisionWord, Evidence]:
+        """Pause where it waits for the others; else Exploit if it is among the worst."""
+        rung, key = ledger.rung_with(trial, record)
+        evidence = self._evidence(rung, key)
+        if key[0]:
+            return "Stop", evidence
+        if record.at == self.levels[-1]:
+            return "Complete", evidence.model_copy(update={"quota": None})
+        if ledger.frame.until(trial) <= record.at:
+            return "Pause", evidence
+        is_beyond = any(each.at > record.at for each in trial.status.milestones)
+        if is_beyond or 2 * len(rung) < self.size:
+            return "Continue", evidence
+        donor = self._donor_for(ledger, rung, trial, record.at, evidence)
+        if donor is None:
+            return "Continue", evidence
+        return "Exploit", evidence.model_copy(update={"against": donor.index})
+
+    def next_promotion(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """Who waits at the lowest milestone that all have reached, the best first.
+
+        Evidence that names another trial means that this one goes on from there.
+        """
+        members = ledger.shelf("members")
+        for level in self.levels[:-1]:
+            waiting = ledger.waiting(level, 0)
+            if not len(waiting):
+                continue
+            if members.at(0)[0][0] < level or self._is_filling(ledger):
+                return None
+            key, _ = waiting.at(0)
+            rung, trial = ledger.rung(level, 0), ledger.trial(key[-1])
+            evidence = self._evidence(rung, key)
+            donor = self._donor_for(ledger, rung, trial, level, evidence)
+            if donor is not None:
+                evidence = evidence.model_copy(update={"against": donor.index})
+            return trial, ledger.frame.above(level), evidence
+        return None
+
+    def drain(self, ledger: Ledger) -> None:
+        """Nobody waits but for others that run."""
+
+    def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
+        """Nobody waits in vain."""
+        return iter(())
+
+    def exploit(self, ledger: Ledger, trial: Trial, at: int, donor: int) -> Exploit:
+        """What a trial takes over from another one at a milestone."""
+        giver = ledger.trial(donor)
+        checkpoint = _checkpoint(giver, at)
+        assert checkpoint is not None
+        values = self._explored(giver, at, trial.index)
+        attempts = trial.status.attempts
+        return Exploit(
+            at=at,
+            donor=donor,
+            checkpoint=checkpoint,
+            parameters=values,
+            resolved=resolve(self.spec, values),
+            attempt=attempts[-1].number if attempts else 0,
+        )
+
+    def has_room(self, ledger: Ledger) -> bool:
+        """Whether the population is not complete."""
+        return len(ledger.shelf("members")) < self.size
+
+    def all_reached(self, ledger: Ledger) -> int:
+        """The milestone that all have reached, and need no checkpoint from before; 0 at first."""
+        shelves = [ledger.shelf(name) for name in ("members", "borrowers")]
+        if self._is_filling(ledger):
+            return 0
+        return min((each.at(0)[0][0] for each in shelves if len(each)), default=0)
+
+    def child(
+        self, ledger: Ledger, index: int
+    ) -> tuple[Checkpoint, tuple[ParameterValue, ...], Origin] | None:
+        """Where a new trial begins; None when it begins anew."""
+        members = ledger.shelf("members")
+        level = max(members.at(0)[0][0] if len(members) else 0, self.kept_from)
+        if level not in self.levels[:-1] or self._is_filling(ledger):
+            return None
+        donor = self._drawn(ledger, ledger.rung(level, 0), level, index)
+        if donor is None:
+            return None
+        checkpoint = _checkpoint(donor, level)
+        assert checkpoint is not None
+        values = self._explored(donor, level, index)
+        return checkpoint, values, Origin(kind="Child", of=donor.index)
+
+    def _is_filling(self, ledger: Ledger) -> bool:
+        """Whether the first population is not all there yet."""
+        return max(self.created, ledger.next_index) < self.size
+
+    def _share(self, n: int) -> int:
+        """How many of n give up, and from how many they take."""
+        part = Fraction(str(self.pbt.fraction))
+        return min(n // 2, max(1, floor(part * self.size))) if part else 0
+
+    def _evidence(self, rung: Ranked, key: Key) -> Evidence:
+        n = len(rung)
+        return Evidence(n=n, rank=rung.rank(key), quota=n - self._share(n), against=None)
+
+    def _donor_for(
+        self, ledger: Ledger, rung: Ranked, trial: Trial, at: int, evidence: Evidence
+    ) -> Trial | None:
+        assert evidence.rank is not None
+        assert evidence.quota is not None
+        if evidence.rank < evidence.quota:
+            return None
+        return self._drawn(ledger, rung, at, trial.index)
+
+    def _drawn(self, ledger: Ledger, rung: Ranked, at: int, index: int) -> Trial | None:
+        """One of the best at a milestone, of those whose checkpoint is there."""
+        best = (rung.at(rank)[0] for rank in range(self._share(len(rung))))
+        donors = [ledger.trial(key[-1]) for key in best if not key[0]]
+        donors = [each for each in donors if _checkpoint(each, at) is not None]
+        if not donors or at < self.kept_from:
+            return None
+        u = stream(self.spec.seed, index, f"exploit {at}").random()
+        return donors[floor(u * len(donors))]
+
+    def _explored(self, donor: Trial, at: int, index: int) -> tuple[ParameterValue, ...]:
+        before = {each.name: each.value for each in values_at(donor, at)}
+        if not before:  # a replay knows of no parameters
+            return ()
+        return perturbed(self.spec, self.pbt, before, index, at)
+
+
+def values_at(trial: Trial, at: int) -> tuple[ParameterValue, ...]:
+    """The parameters with which a trial trained up to a milestone."""
+    before = [each for each in trial.status.exploits if each.at < at]
+    return before[-1].parameters if before else trial.spec.parameters
+
+
+def _checkpoint(trial: Trial, at: int) -> Checkpoint | None:
+    """The trial's checkpoint of a milestone, if it is there."""
+    record = next((each for each in trial.status.milestones if each.at == at), None)
+    latest = trial.status.checkpoint
+    if record is not None and record.checkpoint is not None:
+        return record.checkpoint.model_copy(update={"trial": trial.index})
+    if latest is not None and latest.step == at and latest.trial is None:
+        return latest.model_copy(update={"trial": trial.index})
+    return None
