@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from scaletune.api.action import Decide
-from scaletune.api.trial import Evidence, Trial
+from scaletune.api.trial import Evidence, Trial, trial_name
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import Found, find
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.subject import Cluster, Subject, subject_of
+from scaletune.core.lineage import lineage
 from scaletune.core.reasons import explain
 
 
@@ -90,6 +91,7 @@ def _history(found: Found, trial: Trial) -> Iterator[str]:
         for each in trial.spec.resolved:
             drawn, used = words.parameter(sampled[each.name]), words.parameter(each.value)
             yield f"  {each.name}: {drawn} was drawn, {used} is used by the scaling rule"
+    yield from _lineage(found, trial)
     for attempt in trial.status.attempts:
         cause = attempt.cause or "running"
         seconds = words.duration(attempt.device_seconds)
@@ -97,6 +99,18 @@ def _history(found: Found, trial: Trial) -> Iterator[str]:
         yield f"  attempt {attempt.number}: {cause} after {seconds} of device time, {log}"
     if trial.status.failure is not None:
         yield f"  failed ({trial.status.failure.kind}): {trial.status.failure.reason}"
+
+
+def _lineage(found: Found, trial: Trial) -> Iterator[str]:
+    """With what it was trained piece by piece, if it went on from other trials."""
+    trials = {each.index: each for each in found.figures.trials}
+    pieces = lineage(trials, trial)
+    if len(pieces) < 2:
+        return
+    for piece in pieces:
+        name = trial_name(trial.spec.study, piece.trial)
+        values = "  ".join(f"{key} {words.parameter(each)}" for key, each in piece.used.items())
+        yield f"  after {piece.start} up to {piece.until} as {name}: {values}"
 
 
 def _decisions(figures: Figures, trial: Trial) -> Iterator[tuple[int, bool, str]]:

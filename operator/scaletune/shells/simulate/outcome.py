@@ -114,7 +114,7 @@ def _best(trial: Trial, record: Milestone) -> Json:
         "trial": trial.index,
         "milestone": record.at,
         "value": record.value,
-        "parameters": [each.to_yaml_fields() for each in trial.spec.parameters],
+        "parameters": [each.to_yaml_fields() for each in trial.spec.values],
     }
 
 
