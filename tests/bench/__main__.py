@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
-from tests.bench import cells, centers, pareto, report, suites
+from tests.bench import cells, centers, laws, pareto, report, suites
 
 HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
 POLICIES: dict[str, dict[str, Any]] = {
@@ -34,6 +34,9 @@ def main() -> None:
     options = _options()
     if options.suite == "pareto":
         _run_pareto(options)
+        return
+    if options.suite == "laws":
+        _run_laws(options)
         return
     suite = suites.SUITES[options.suite]
     for workers, trainings in suite.budgets:
@@ -61,6 +64,17 @@ def _run_pareto(options: argparse.Namespace) -> None:
     )
 
 
+def _run_laws(options: argparse.Namespace) -> None:
+    jobs = [(box, seed) for box in laws.BOXES for seed in _seeds(options)]
+    found: dict[str, list[laws.Found]] = {}
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for (box, _), each in zip(jobs, pool.map(laws.run, *zip(*jobs, strict=True)), strict=True):
+            found.setdefault(box, []).append(each)
+    print("\n### laws, 4 workers: exponents of cost\n")
+    for parameter in ("N", "D", "lr"):
+        print(report.markdown(laws.HEAD, laws.table(found, parameter)), end="\n\n")
+
+
 def _seeds(options: argparse.Namespace) -> range:
     first, _, last = options.seeds.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -68,7 +82,9 @@ def _seeds(options: argparse.Namespace) -> range:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("suite", choices=[*suites.SUITES, "pareto"], nargs="?", default="main")
+    parser.add_argument(
+        "suite", choices=[*suites.SUITES, "pareto", "laws"], nargs="?", default="main"
+    )
     parser.add_argument("--seeds", default="0-9", help="such as 0-9")
     parser.add_argument(
         "--policies", type=Path, help="YAML: name -> policy, sampler, ... of a spec"

@@ -11,7 +11,7 @@ from tests.cli.command import scaletune
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs/examples").glob("*.yaml"))
 COMMANDS = (
     *("plan", "replay", "simulate", "validate", "run"),
-    *("status", "explain", "logs", "ledger", "compare"),
+    *("status", "explain", "logs", "ledger", "compare", "extrapolate"),
 )
 
 

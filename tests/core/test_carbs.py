@@ -240,7 +240,7 @@ def test_the_original_looks_near_the_front_alone() -> None:
     trials = drawn(one, 40)
     cube, ledger = carbs._cube(one.spec), Ledger.of(one, trials)
     known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
-    search = original._Search(known, carbs._uniforms(stream(0, 40, "what to try next")))
+    search = original._Search(known, carbs.uniforms_of(stream(0, 40, "what to try next")))
     front = known.seen.points[[group.members[0] for group in search.front]]
     point = search.best()
 

@@ -248,6 +248,27 @@ def ledger(
     print_ledger(subject or [], _cluster(namespace, context))
 
 
+@app.command()
+def extrapolate(
+    subject: SubjectArgument = None,
+    compute: Annotated[
+        float, typer.Option(metavar="N", help="How many times the dearest trainings so far.")
+    ] = 10.0,
+    write: Annotated[
+        str | None,
+        typer.Option("--write", "-w", metavar="FILE", help="The Study. [default: NAME-xN.yaml]"),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Say how the best configuration grows with cost, and write the Study for more compute."""
+    from scaletune.cli.extrapolating import Wish
+    from scaletune.cli.extrapolating import extrapolate as print_laws
+
+    print_laws(subject or [], _cluster(namespace, context), Wish(compute, write, output))
+
+
 def _cluster(namespace: str | None, context: str | None) -> "Cluster":
     from scaletune.cli.subject import PLUGIN, Cluster
 

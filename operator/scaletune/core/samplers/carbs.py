@@ -64,7 +64,7 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
         values = {each.name: each.value for each in of.spec.parameters}
         return values, Origin(kind="Repeat", of=_root(of))
     known = _knowledge(study, cube, ledger, ended)
-    uniforms = _uniforms(stream(study.spec.seed, index, "what to try next"))
+    uniforms = uniforms_of(stream(study.spec.seed, index, "what to try next"))
     if len(whole) < FIRST:
         return cube.values(pareto_search.around_center(known, uniforms)), Origin(kind="Center")
     search = original if spec.surrogate == "Original" else pareto_search
@@ -280,7 +280,7 @@ def _value(parameter: Parameter, one: Dimension, at: float) -> Value:
     return round(found) if isinstance(parameter.space, IntSpace) else found
 
 
-def _uniforms(random: Stream) -> pareto_search.Uniforms:
+def uniforms_of(random: Stream) -> pareto_search.Uniforms:
     """Fractions in [0, 1), of 53 bits as the stream's own, in arrays."""
 
     def uniforms(*shape: int) -> Array:
