@@ -184,8 +184,9 @@ def _assert_a_hung_collective_was_ended_and_went_on(
     study, [trial] = studies.wait_for_end(cluster, namespace, "stuck", seconds_max=2 * SECONDS)
     *ended, last = [each.cause for each in trial.status.attempts]
     assert (set(ended), last, trial.status.state) == ({"Stalled"}, "Done", "Completed")
-    lives = [steps for steps in _lives(checkpoints, study, trial).values() if steps]
-    assert sorted(lives) == [[1, 2, 3], [4, 5, 6, 7, 8, 9]]
+    # The script itself asserts that it goes on where its checkpoint left it.
+    before, after = sorted(steps for steps in _lives(checkpoints, study, trial).values() if steps)
+    assert (before[0], max(before) <= 3, min(after) >= 4, after[-1]) == (1, True, True, 9)
     story = cluster.kubectl("describe", "trial", "stuck-0000", "-n", namespace)
     assert "no report and no checkpoint for 60 s" in " ".join(story.split())
 
