@@ -31,6 +31,7 @@ POLICIES: dict[str, Json] = {
     "stop": {"asha": {"eta": 2, "min": 1, "mode": "Stop"}},
     "halving": {"successiveHalving": {"eta": 2, "min": 1}},
     "hyperband": {"hyperband": {"eta": 2, "min": 1}},
+    "carbs": {"carbs": {}},
 }
 CONFIRMED: Json = {
     "parameters": [{"name": "x", "float": {"min": 0.0, "max": 1.0, "center": 0.8}}],
