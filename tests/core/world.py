@@ -170,10 +170,13 @@ class World:
             self.put(self._settled(new.get(index, self.trials[index])))
 
     def _settled(self, trial: Trial) -> Trial:
-        """The trial with the state in which its processes have left it."""
+        """The trial with the state in which its processes are, or have left it."""
         state = trial.status.state or "Pending"
-        if trial.index in self.running or state in TERMINAL:
+        if state in TERMINAL:
             return trial
+        if trial.index in self.running:  # the shell may have died before it wrote that
+            started = after(trial.spec.state, state, Event.STARTED)
+            return trial if trial.status.state == started else changed(trial, state=started)
         if trial.status.failure is not None:
             return changed(trial, state=after(trial.spec.state, state, Event.FAILED))
         if state == "Running" and trial.spec.state != "Running":
