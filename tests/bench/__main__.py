@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
-from tests.bench import cells, centers, laws, pareto, report, suites
+from tests.bench import cells, centers, latency, laws, pareto, report, suites
 
 HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
 POLICIES: dict[str, dict[str, Any]] = {
@@ -37,6 +37,9 @@ def main() -> None:
         return
     if options.suite == "laws":
         _run_laws(options)
+        return
+    if options.suite == "latency":
+        _run_latency()
         return
     suite = suites.SUITES[options.suite]
     for workers, trainings in suite.budgets:
@@ -75,6 +78,17 @@ def _run_laws(options: argparse.Namespace) -> None:
         print(report.markdown(laws.HEAD, laws.table(found, parameter)), end="\n\n")
 
 
+def _run_latency() -> None:
+    """Policies beside more and more trials, the default sampler, and a whole simulated study."""
+    sizes = (1000, 10_000)
+    rows = [latency.answers(name, trials) for name in latency.POLICIES for trials in sizes]
+    print("\n### latency: milliseconds of processor time\n")
+    print(report.markdown(latency.HEAD, rows))
+    print(f"\n{report.markdown(latency.SUGGESTION_HEAD, [latency.suggestions({}, 1000)])}")
+    simulated = [latency.simulation(name) for name in ("asha Stop", "asha Promote")]
+    print(f"\n{report.markdown(latency.SIMULATION_HEAD, simulated)}")
+
+
 def _seeds(options: argparse.Namespace) -> range:
     first, _, last = options.seeds.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -83,7 +97,7 @@ def _seeds(options: argparse.Namespace) -> range:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "suite", choices=[*suites.SUITES, "pareto", "laws"], nargs="?", default="main"
+        "suite", choices=[*suites.SUITES, "pareto", "laws", "latency"], nargs="?", default="main"
     )
     parser.add_argument("--seeds", default="0-9", help="such as 0-9")
     parser.add_argument(

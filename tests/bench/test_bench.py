@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaletune.core.samplers.draws import uniform
-from tests.bench import cells, pareto, report, suites
+from tests.bench import cells, latency, pareto, report, suites
 from tests.bench.boxes import Box, Facts, Floats, Values
 
 RANDOM: dict[str, Any] = {"policy": {"asha": {}}, "sampler": {"random": {}}}
@@ -84,3 +84,8 @@ def test_a_study_on_the_law_has_a_front_at_each_cost() -> None:
     found = pareto.run({"sampler": {"random": {}}}, seed=1)
 
     assert 0.2 < found["hv6"] <= found["hv12"] <= found["hv24"] < 0.5942
+
+
+@pytest.mark.parametrize("name", latency.POLICIES)
+def test_latencies_are_of_a_study_in_the_middle_of_its_life(name: str) -> None:
+    assert latency.answers(name, trials=80)[:2] == [name, "80"]

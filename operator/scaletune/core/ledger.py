@@ -6,8 +6,8 @@ order of replaces gives what `of` gives. A shell may keep one between plans; dro
 moment changes nothing. It is for one thread, and not to be used again after an error from outside
 has interrupted it (see `core.ranked`).
 
-What a trial contributes is said in one place, `_facts`: pairs of a shelf and a key. Each shelf is
-a `Ranked`. Sums are of whole microseconds, because sums of floats depend on their order.
+What a trial contributes is said in one place, `_facts`: items on shelves. Each shelf is a `Ranked`.
+Sums are of whole microseconds, because sums of floats depend on their order.
 
 Trials are compared within their bracket. Where a study has several, a shelf of one bracket is named
 by it too, and ("rung", level) holds the records of all of them.
@@ -20,7 +20,7 @@ is the objective's value, negated when larger is better: smaller scores are bett
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from scaletune.api.study import Study
@@ -30,7 +30,9 @@ from scaletune.core.ranked import Key, Ranked
 from scaletune.core.rungs import Brackets
 
 Shelf = str | tuple[Any, ...]
+Fact = tuple[tuple[Shelf, Key], Any]  # on this shelf, under this key, there is this item
 EMPTY = Ranked()
+RECENT = 32  # a few turns; more would keep old versions of Trials alive
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,13 @@ class Frame:
 
     def until(self, trial: Trial) -> int:
         """How far the trial is to train."""
-        return lifecycle.until(trial, self._first_of(trial))
+        said = trial.spec.until
+        return lifecycle.until(trial, self._first_of(trial)) if said is None else said
 
     def state(self, trial: Trial) -> TrialState:
         """The trial's state, from its status or its records."""
-        return lifecycle.state(trial, self._first_of(trial), self.most)
+        said = trial.status.state
+        return said or lifecycle.state(trial, self._first_of(trial), self.most)
 
     def _first_of(self, trial: Trial) -> int:
         return self.first(trial.spec.bracket) if trial.spec.role == "Search" else self.most
@@ -115,8 +119,10 @@ class Frame:
     def next_level(self, trial: Trial) -> int | None:
         """The next milestone that the trial is to reach, or None."""
         reached, until = lifecycle.highest_milestone(trial), self.until(trial)
-        levels = self.levels_of(trial)
-        return next((level for level in levels if reached < level <= until), None)
+        if reached >= until:
+            return None
+        above = next((level for level in self.levels_of(trial) if level > reached), None)
+        return above if above is not None and above <= until else None
 
 
 @dataclass(frozen=True, eq=True)
@@ -126,6 +132,10 @@ class Ledger:
     frame: Frame
     shelves: dict[Shelf, Ranked]
     spent_microseconds: int = 0
+    recent: dict[int, tuple[Trial, dict[tuple[Shelf, Key], Any]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """recent is a memory of what some trials contribute, by their identity in this process."""
 
     @classmethod
     def of(cls, study: Study, trials: Iterable[Trial]) -> "Ledger":
@@ -138,14 +148,13 @@ class Ledger:
                 raise ValueError(f"two Trials of the study have index {trial.index}")
             seen.add(trial.index)
             spent += _microseconds(trial)
-            for shelf, key, item in _facts(frame, trial):
+            for (shelf, key), item in _facts(frame, trial):
                 entries.setdefault(shelf, []).append((key, item))
         return cls(frame, {shelf: Ranked.of(each) for shelf, each in entries.items()}, spent)
 
     def replace(self, old: Trial | None, new: Trial | None) -> "Ledger":
         """The ledger with one Trial changed, added (no old) or removed (no new)."""
-        before = {} if old is None else _fact_map(self.frame, old)
-        after = {} if new is None else _fact_map(self.frame, new)
+        before, after = self._facts_of(old), self._facts_of(new)
         shelves = dict(self.shelves)
         for shelf, key in before.keys() - after.keys():
             shelves[shelf] = shelves[shelf].without(key)
@@ -156,7 +165,18 @@ class Ledger:
                 shelves[shelf] = shelves.get(shelf, EMPTY).with_entry(key, item)
         spent = self.spent_microseconds
         spent += (_microseconds(new) if new else 0) - (_microseconds(old) if old else 0)
-        return replace(self, shelves=shelves, spent_microseconds=spent)
+        return Ledger(self.frame, shelves, spent, self.recent)
+
+    def _facts_of(self, trial: Trial | None) -> dict[tuple[Shelf, Key], Any]:
+        """What a trial contributes; most trials are replaced soon after they were put in."""
+        if trial is None:
+            return {}
+        known = self.recent.get(id(trial))
+        if known is None:
+            if len(self.recent) >= RECENT:
+                self.recent.clear()
+            known = self.recent[id(trial)] = trial, dict(_facts(self.frame, trial))
+        return known[1]
 
     def shelf(self, name: Shelf) -> Ranked:
         """One of the shelves that `_facts` names."""
@@ -226,100 +246,91 @@ def _microseconds(trial: Trial) -> int:
     return round(trial.status.device_seconds * 1e6)
 
 
-def _fact_map(frame: Frame, trial: Trial) -> dict[tuple[Shelf, Key], Any]:
-    return {(shelf, key): item for shelf, key, item in _facts(frame, trial)}
-
-
-def _facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
-    """Everything that one Trial contributes: (shelf, key, item)."""
-    index = trial.index
-    state = frame.state(trial)
-    yield "trials", (index,), trial
-    yield ("state", state), (index,), None
-    is_search = trial.spec.role == "Search"
-    for record in trial.status.milestones:
+def _facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
+    """Everything that one Trial contributes."""
+    key, state, level = (trial.index,), frame.state(trial), frame.next_level(trial)
+    records, is_search = trial.status.milestones, trial.spec.role == "Search"
+    yield ("trials", key), trial
+    yield (("state", state), key), None
+    for record in records:
         yield from (_record_facts if is_search else _confirming_facts)(frame, trial, record)
     end = _own_end(trial, state)
     if not is_search:
-        yield "confirming", (index,), None
+        yield ("confirming", key), None
     elif end is not None:
-        yield "ended", (end, index), None
+        yield ("ended", (end, trial.index)), None
     if state in TERMINAL:
         return
-    if frame.holds_place(trial):
-        yield "holders", (index,), None
+    if lifecycle.holds_place(trial, state, has_work=level is not None):
+        yield ("holders", key), None
     if trial.spec.state == "Stopped":
         return
-    if frame.population and trial.status.failure is None and trial.spec.role == "Search":
+    if frame.population and trial.status.failure is None and is_search:
         yield from _member_facts(frame, trial)
-    if any(record.decision == "Stop" for record in trial.status.milestones):
-        yield "unstopped", (index,), None
+    if any(record.decision == "Stop" for record in records):
+        yield ("unstopped", key), None
     elif trial.status.failure is None:
-        if trial.spec.state == "Paused" and frame.next_level(trial) is not None:
-            yield "interrupted", (index,), None
-        level = frame.next_level(trial) if is_search else None
-        if frame.brackets.several and level is not None:
-            yield frame.within("underway", level, trial.spec.bracket), (index,), None
-        yield from _promotion_facts(frame, trial)
+        if level is not None:
+            if trial.spec.state == "Paused":
+                yield ("interrupted", key), None
+            if frame.brackets.several and is_search:
+                yield (frame.within("underway", level, trial.spec.bracket), key), None
+        elif records:
+            yield from _promotion_facts(frame, trial)
 
 
-def _confirming_facts(
-    frame: Frame, trial: Trial, record: Milestone
-) -> Iterator[tuple[Shelf, Key, Any]]:
+def _confirming_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fact]:
     """A record of a training for confirmation: it competes on no rung."""
     shelf = "undecided" if record.decision is None else "confirmed"
-    yield shelf, (record.number, record.at, trial.index), None
+    yield (shelf, (record.number, record.at, trial.index)), None
 
 
-def _member_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
+def _member_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     """How far one of the population is, and whether it has to learn where to go on from."""
     index, from_ = trial.index, lifecycle.resumes_from(trial)
-    yield "members", (lifecycle.highest_milestone(trial), index), None
+    yield ("members", (lifecycle.highest_milestone(trial), index)), None
     if from_ is not None and from_.trial is not None:
-        yield "borrowers", (from_.step, index), None
+        yield ("borrowers", (from_.step, index)), None
     goes_on = trial.spec.state == "Running" and frame.next_level(trial) is not None
     if goes_on and lifecycle.untold(trial) is not None:
-        yield "exploited", (index,), None
+        yield ("exploited", (index,)), None
 
 
-def _record_facts(
-    frame: Frame, trial: Trial, record: Milestone
-) -> Iterator[tuple[Shelf, Key, Any]]:
+def _record_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fact]:
+    at, number = record.at, record.number
     if record.decision is None:
-        yield "undecided", (record.number, record.at, trial.index), None
+        yield ("undecided", (number, at, trial.index)), None
         return
-    yield "decided", (record.number, record.at, trial.index), None
+    yield ("decided", (number, at, trial.index)), None
     if record.decision == "Void":
         return
     key, bracket = frame.rank_key(trial, record), trial.spec.bracket
-    yield ("rung", record.at), key, record.number
+    yield (("rung", at), key), number
     if frame.brackets.several:
-        yield frame.within("rung", record.at, bracket), key, record.number
-    yield frame.within("arrivals", record.at, bracket), (record.number, trial.index), key
-    if record.promotion is not None or frame.until(trial) > record.at:
-        yield frame.within("promoted", record.at, bracket), key, None
+        yield (frame.within("rung", at, bracket), key), number
+    yield (frame.within("arrivals", at, bracket), (number, trial.index)), key
+    if record.promotion is not None or frame.until(trial) > at:
+        yield (frame.within("promoted", at, bracket), key), None
     trained = record.step - trial.spec.began_at
     if record.device_seconds > 0 and trained > 0:
-        yield ("rates", record.at), (record.device_seconds / trained, trial.index), None
+        yield (("rates", at), (record.device_seconds / trained, trial.index)), None
 
 
-def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[tuple[Shelf, Key, Any]]:
+def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     """Whether the trial waits at its milestone, to be promoted, or was and only is to be told."""
-    record = max(trial.status.milestones, key=lambda each: each.at, default=None)
-    if record is None or record.decision != "Pause" or frame.until(trial) != record.at:
-        return
-    if record.at >= frame.most:
+    record = max(trial.status.milestones, key=lambda each: each.at)
+    if record.decision != "Pause" or frame.until(trial) != record.at or record.at >= frame.most:
         return
     key, bracket = frame.rank_key(trial, record), trial.spec.bracket
     if record.promotion is not None:
-        yield "owed", (trial.index,), None
+        yield ("owed", (trial.index,)), None
         if frame.brackets.several:
             above = next(level for level in frame.levels if level > record.at)
-            yield frame.within("underway", above, bracket), (trial.index,), None
+            yield (frame.within("underway", above, bracket), (trial.index,)), None
     elif not key[0]:
-        yield frame.within("waiting", record.at, bracket), key, None
+        yield (frame.within("waiting", record.at, bracket), key), None
         if frame.brackets.several:
-            yield "queues", (bracket, -record.at, trial.index), None
+            yield ("queues", (bracket, -record.at, trial.index)), None
 
 
 def _own_end(trial: Trial, state: TrialState) -> int | None:

@@ -121,6 +121,7 @@ def pauses(study: Study) -> bool:
     return policy.hyperband is not None or policy.successive_halving is not None
 
 
+@lru_cache(maxsize=64)
 def levels(least: int, most: int, eta: int) -> Levels:
     """Milestones least, least*eta, least*eta^2, ... below most, and most itself."""
     steps, step = [], least
@@ -145,6 +146,7 @@ def default_least(most: int, eta: int) -> int:
     return max(1, -(-most // eta**4))
 
 
+@lru_cache(maxsize=64)
 def fractions(least: int, most: int, eta: int) -> Levels:
     """Milestones ..., most/eta^2, most/eta, most, rounded half to even, none below least.
 
@@ -156,6 +158,7 @@ def fractions(least: int, most: int, eta: int) -> Levels:
     return tuple(round(Fraction(most, eta**k)) for k in range(power, -1, -1))
 
 
+@lru_cache(maxsize=64)
 def hyperband_sizes(rungs: int, eta: int) -> tuple[int, ...]:
     """How many trials start in each bracket of Hyperband, the one with all rungs first."""
     return tuple(-(-rungs * eta**s // (s + 1)) for s in range(rungs - 1, -1, -1))

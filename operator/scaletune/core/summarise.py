@@ -148,7 +148,7 @@ def differs_beyond_cost(old: StudyStatus, new: StudyStatus) -> bool:
 
 def timestamp(now: float) -> str:
     """RFC 3339, as Kubernetes writes it."""
-    return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z")
 
 
 def policy_words(study: Study) -> str:
@@ -189,6 +189,9 @@ def _conditions(study: Study, now: float, finish: Finish | None) -> tuple[Condit
         status, reason, message = "False", "InProgress", "the study goes on"
         if study.spec.state == "Paused":
             reason, message = "Paused", "spec.state is Paused; set it to Running to go on"
+    said = None if old is None else (old.status, old.reason, old.message, old.observed_generation)
+    if said == (status, reason, message[:2048], generation):
+        return conditions
     new = Condition.model_validate(
         {
             "type": FINISHED,
