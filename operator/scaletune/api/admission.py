@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from scaletune.api.model import GROUP, VERSION
+from scaletune.api.scaling import SCALING_CHECKS
 
 NAME: Final = f"studies.{GROUP}"
 
@@ -52,15 +53,6 @@ class Check:
 def _text(text: str) -> str:
     """A text as CEL writes it."""
     return json.dumps(text)
-
-
-def _reaches_one(kind: str) -> str:
-    """The law of r lifts the Logit parameter p to 1 or above, driven by w of this kind."""
-    lifted = "double({0}) / double(r.reference) * double(p.float.max) >= 1.0"
-    return (
-        f"has(w.{kind}) && (has(w.{kind}.values)"
-        f" ? w.{kind}.values.exists(v, {lifted.format('v')}) : {lifted.format(f'w.{kind}.max')})"
-    )
 
 
 def _given(path: str, variable: str) -> Iterator[Check]:
@@ -124,14 +116,7 @@ CHECKS: Final = (
         "!has(object.spec.budget.trials) || size(variables.initial) <= object.spec.budget.trials",
         "there are more initial configurations than budget.trials; raise it or drop some",
     ),
-    Check(
-        "spec.scalingRules",
-        "object.spec.scalingRules.all(r, !object.spec.parameters.exists(p, p.name == r.parameter"
-        " && has(p.float) && p.float.scale == 'Logit' && object.spec.parameters.exists(w,"
-        f" w.name == r.with && (({_reaches_one('float')}) || ({_reaches_one('int')})))))",
-        "the law can lift a Logit parameter to 1 or above: lower its max, raise reference, or use"
-        " another scale",
-    ),
+    *(Check("spec.scalingRules", cel, message) for cel, message in SCALING_CHECKS),
     Check(
         "spec.template.pod.spec.containers",
         "size(variables.containers) > 0",

@@ -174,24 +174,3 @@ class Parameter(Model):
         if space is None:
             raise ValueError(f"parameter {self.name}: give exactly one of float, int and choice")
         return space
-
-
-@rules(
-    rule(
-        "self.parameter != self.with",
-        "with must be another parameter than the one that is scaled",
-        fieldPath=".with",
-    )
-)
-class ScalingRule(Model):
-    """A law that ties one parameter to another, so that only their relation is searched."""
-
-    parameter: ParameterName
-    """parameter is scaled: its sampled value holds where `with` equals `reference`."""
-    law: Literal["Linear"]
-    """law is Linear: the value used is the sampled value times with/reference (Goyal et al. 2017
-    for learning rate and batch size). The result is not clipped to the parameter's range."""
-    with_: ParameterName = Field(alias="with")
-    """with names the numeric parameter that drives the law, for example batch_size."""
-    reference: Annotated[Number, Field(gt=0)]
-    """reference is the value of `with` at which the sampled value is used as it is."""

@@ -9,7 +9,8 @@ from scaletune.api.confirmation import Confirm, Confirmation, MetricName
 from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number, Time
 from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
-from scaletune.api.space import Parameter, ScalingRule
+from scaletune.api.scaling import ScalingRule
+from scaletune.api.space import Parameter
 from scaletune.api.study_rules import SPEC_RULES
 
 TRIALS_MAX: Final = 10_000  # that a Study stays cheap with, in etcd and in every plan

@@ -7,44 +7,8 @@ server holds to be too dear for a schema, where it counts the worst case of ever
 
 from typing import Final
 
-from scaletune.api.rules import Rule, rule
-
-# Whether p is a numeric parameter all of whose values are above zero.
-_POSITIVE: Final = (
-    "(has(p.float) && (has(p.float.values) ? p.float.values.all(v, v > 0.0)"
-    " : has(p.float.min) && p.float.min > 0.0))"
-    " || (has(p.int) && (has(p.int.values) ? p.int.values.all(v, v > 0)"
-    " : has(p.int.min) && p.int.min > 0))"
-)
-
-
-def _scaling(cel: str, message: str) -> Rule:
-    return rule(f"self.scalingRules.all(r, {cel})", message, fieldPath=".scalingRules")
-
-
-SCALING_RULES: Final = (
-    _scaling(
-        "self.parameters.exists(p, p.name == r.parameter)",
-        "parameter must be the name of one of spec.parameters",
-    ),
-    _scaling(
-        "self.parameters.exists(p, p.name == r.with)",
-        "with must be the name of one of spec.parameters",
-    ),
-    _scaling(
-        "!self.parameters.exists(p, p.name == r.parameter && !has(p.float))",
-        "parameter must be a float parameter, such as learning_rate; int and choice cannot be"
-        " scaled",
-    ),
-    _scaling(
-        f"!self.parameters.exists(p, p.name == r.with && !({_POSITIVE}))",
-        "with must be an int or float parameter whose values are all above 0, such as batch_size",
-    ),
-    _scaling(
-        "!self.scalingRules.exists(other, other.parameter == r.with)",
-        "with must not be scaled by a rule itself; tie both parameters to the same third one",
-    ),
-)
+from scaletune.api.rules import rule
+from scaletune.api.scaling import SCALING_RULES
 
 _OPEN: Final = (
     "has(p.float) && !has(p.float.values) && !(has(p.float.min) && has(p.float.max))"
