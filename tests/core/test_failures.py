@@ -3,7 +3,7 @@
 import pytest
 
 from scaletune.api.trial import Trial
-from scaletune.core.failures import End, verdict
+from scaletune.core.failures import READERS_MAX, End, verdict
 from scaletune.core.lifecycle import Event
 from scaletune_trainer.wire import Reason, TerminationMessage
 from tests.core import given
@@ -93,6 +93,29 @@ def test_crashes_in_a_row_without_a_newer_checkpoint_are_too_many_at_last() -> N
     assert found.reason == (
         "4 crashes in a row without a newer checkpoint; the last one: NCCL error"
     )
+
+
+def test_the_last_crash_without_last_words_is_followed_by_an_attempt_that_reads_its_journal() -> (
+    None
+):
+    gone = End(None, is_unheard=True)
+    assert verdict(ran(crashes=RETRIES), gone, RETRIES).event is Event.LOST
+
+    nothing_new = verdict(ran(RETRIES + 1), End(1, said(Reason.REPLAYED)), RETRIES)
+    assert (nothing_new.kind, nothing_new.crashes) == ("RetriesExhausted", RETRIES + 1)
+    # The journal told of a newer checkpoint, which begins the count anew.
+    newer = verdict(ran(crashes=1), End(1, said(Reason.REPLAYED)), RETRIES)
+    assert (newer.event, newer.kind, newer.crashes) == (Event.LOST, None, 1)
+
+
+def test_a_journal_that_nobody_comes_to_read_is_given_up_at_last() -> None:
+    crashes, gone = RETRIES, End(None, is_unheard=True)
+    for _ in range(READERS_MAX):
+        found = verdict(ran(crashes), gone, RETRIES)
+        assert found.event is Event.LOST
+        crashes = found.crashes
+
+    assert verdict(ran(crashes), gone, RETRIES).kind == "RetriesExhausted"
 
 
 def test_a_newer_checkpoint_begins_the_count_anew() -> None:

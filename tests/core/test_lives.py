@@ -38,6 +38,22 @@ def test_a_journal_that_was_told_is_not_asked_for_again() -> None:
     assert heard.status.checkpoint == Checkpoint(incarnation="life-1", step=2)
 
 
+def test_beyond_the_last_retry_a_journal_is_read_and_nothing_trained() -> None:
+    retries = STUDY.spec.template.retries
+    lost = _lost()
+    beyond = lost.model_copy(
+        update={"status": lost.status.model_copy(update={"crashes": retries + 1})}
+    )
+
+    assert not attempts.trial_spec(STUDY, lost).only_replay
+    assert attempts.trial_spec(STUDY, beyond).only_replay
+    # What the journal told of may let it train again.
+    told = Telemetry("life-2", replayed=(Replayed("life-1", 2),))
+    assert attempts.heard(beyond, told).status.crashes == 1
+    nothing = Telemetry("life-2", replayed=(Replayed("life-1", None),))
+    assert attempts.heard(beyond, nothing).status.crashes == retries + 1
+
+
 def test_a_life_whose_last_words_were_heard_is_not_asked_for() -> None:
     trial = attempts.begun(given.trial(0), "life-1", "hash", AT)
     trial = attempts.ended(trial, verdict(trial, End(1), 3))

@@ -88,6 +88,7 @@ class Trial:
     incarnations: int = 0
     resumed: int = 0
     replay: Sequence[wire.Life] = ()
+    only_replay: bool = False
 
     def spec(self, restore: wire.Place | None = None) -> wire.TrialSpec:
         return wire.TrialSpec(
@@ -106,6 +107,7 @@ class Trial:
             restore=restore,
             processes=self.processes,
             replay=self.replay,
+            only_replay=self.only_replay,
         )
 
     def start(

@@ -126,6 +126,19 @@ def test_another_life_of_one_attempt_goes_on_from_its_checkpoint_untold(trial: T
     assert _origins(again) == {1: (first.folder.name, 1), 3: (first.folder.name, 1), 9: None}
 
 
+def test_an_attempt_that_is_to_read_alone_tells_everything_and_trains_nothing(
+    trial: Trial,
+) -> None:
+    lost = trial.quadratic(directive=wire.Directive(1, 3))
+    trial.only_replay = True
+    again = trial.quadratic(replay=[_unheard(lost)])
+
+    assert (again.code, again.message.reason) == (wire.ExitCode.CRASHED, Reason.REPLAYED)
+    assert _origins(again) == dict.fromkeys((1, 3), ("life-1", 1))
+    assert again.message.replayed == (wire.Replayed("life-1", 3),)
+    assert not any(isinstance(entry, wire.ReportEntry) for entry in again.journal)
+
+
 def test_what_is_told_again_stands_in_the_metrics_under_the_numbers_of_its_writer(
     trial: Trial,
 ) -> None:

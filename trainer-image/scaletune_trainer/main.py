@@ -77,6 +77,9 @@ class Attempt:
                 self._serve()
                 if is_over:
                     return judge(self._final_record(), Ended(), {}, {}, Circumstances())
+                if self.environment.spec.only_replay:
+                    self._final_record()
+                    return Verdict(Reason.REPLAYED)
             folder = _run_folder(self.environment.folder)
             try:
                 return self._run_workers(command, folder)

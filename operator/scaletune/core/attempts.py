@@ -35,7 +35,7 @@ def should_run(frame: Frame, trial: Trial) -> bool:
 def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
     """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
     frame, (metric, goal) = Frame.of(study), study.spec.judged_by(trial.spec.role)
-    given_up = trial.status.exploits[-1].attempt if trial.status.exploits else 0
+    unheard = _unheard(trial)
     return wire.TrialSpec(
         study=study.metadata.name,
         study_uid=study.metadata.uid,
@@ -51,12 +51,19 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         milestones=frame.levels_of(trial),
         restore=_place(study, resumes_from(trial)),
         processes=study.spec.template.devices,
-        replay=tuple(
-            wire.Life(each.incarnation, each.number, each.unheard_after)
-            for each in trial.status.attempts[:-1]
-            if each.incarnation and each.unheard_after is not None and each.number > given_up
-        ),
+        replay=unheard,
         keep=frame.population > 0,
+        only_replay=bool(unheard) and trial.status.crashes > study.spec.template.retries,
+    )
+
+
+def _unheard(trial: Trial) -> tuple[wire.Life, ...]:
+    """The earlier lives of the trial whose journals are to be read."""
+    given_up = trial.status.exploits[-1].attempt if trial.status.exploits else 0
+    return tuple(
+        wire.Life(each.incarnation, each.number, each.unheard_after)
+        for each in trial.status.attempts[:-1]
+        if each.incarnation and each.unheard_after is not None and each.number > given_up
     )
 
 
@@ -208,7 +215,10 @@ def _replayed(trial: Trial, telemetry: Telemetry) -> Trial:
     if not found:
         return trial
     latest = Checkpoint(incarnation=found[-1].incarnation, step=found[-1].checkpoint)
-    return _with(trial, checkpoint=latest)
+    # The crash that nobody explained was the first one after this checkpoint.
+    crashes = min(trial.status.crashes, 1) if latest != trial.status.checkpoint else None
+    trial = _with(trial, checkpoint=latest)
+    return trial if crashes is None else _with(trial, crashes=crashes)
 
 
 def ended(trial: Trial, verdict: Verdict) -> Trial:

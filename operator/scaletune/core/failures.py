@@ -4,6 +4,9 @@ Divergence and running out of memory count against the configuration; an error o
 user's; everything else is infrastructure and is retried from the last checkpoint. A disruption (a
 drained node, a preemption, a SIGTERM) is nobody's fault and not counted; of the others,
 `template.retries` may follow each other without a newer checkpoint.
+
+The last of them may have ended without a word. Then one more attempt only reads its journal: what
+that holds is not lost, and a newer checkpoint in it lets the trial go on.
 """
 
 from dataclasses import dataclass, replace
@@ -42,6 +45,8 @@ OTHER_VERSION = "OtherVersion"
 """Cause of an attempt whose trainer is of another release: it runs, and cannot be understood."""
 EVICTED = "Evicted"
 """Cause of an attempt that was put out for what it used itself: it would be again."""
+READERS_MAX = 3
+"""How many attempts that only read a journal may be lost themselves before it is given up."""
 LOST = "Lost"
 """Cause of an attempt that is gone without a word, such as with its node."""
 
@@ -109,9 +114,12 @@ def _crashed(trial: Trial, end: End, cause: str, retries: int) -> Verdict:
         and checkpoint is not None
         and checkpoint.incarnation == attempts[-1].incarnation
     )
-    crashes = 1 if progressed else trial.status.crashes + 1
+    has_trained = cause != Reason.REPLAYED
+    crashes = 1 if progressed else trial.status.crashes + has_trained
     words = _words(end, cause)
-    if crashes > retries:
+    is_unheard = end.is_unheard or any(each.unheard_after is not None for each in attempts)
+    is_to_be_read = is_unheard and crashes <= retries + READERS_MAX
+    if crashes > retries and not is_to_be_read:
         words = f"{crashes} crashes in a row without a newer checkpoint; the last one: {words}"
         return Verdict(Event.FAILED, cause, "RetriesExhausted", words, crashes)
     return Verdict(Event.LOST, cause, reason=words, crashes=crashes)
@@ -124,6 +132,8 @@ def _words(end: End, cause: str) -> str:
         return end.message.error
     if end.said:
         return end.said
+    if cause == Reason.REPLAYED:
+        return "it ended without last words, and its journal tells of no newer checkpoint"
     if end.exit_code is None:
         return "its processes are gone without a word"
     return f"{cause} with exit code {end.exit_code}"

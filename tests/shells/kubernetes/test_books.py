@@ -9,6 +9,9 @@ import pytest
 from scaletune.api.trial import Trial
 from scaletune.core.reports import Telemetry
 from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.metrics import Metrics
+from scaletune.shells.kubernetes.scraper import Scraper
+from scaletune.shells.kubernetes.views import read_pod
 from scaletune_trainer.wire import Last, MilestoneReport, Reason, TerminationMessage
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import attempt, ended, raw_job, raw_pod, raw_trial
@@ -63,6 +66,17 @@ def test_a_report_is_a_record_as_soon_as_it_is_scraped() -> None:
     [trial] = _entered(raw_pod(uid="a"), heard=_heard("a", _report(3, 0.5)))
 
     assert [(m.at, m.value, m.number) for m in trial.status.milestones] == [(3, 0.5, 1)]
+
+
+def test_a_value_that_is_no_number_is_news_once() -> None:
+    changes: list[object] = []
+    scraper = Scraper(list, changes.append, Metrics())
+    pod = read_pod(raw_pod(uid="a"))
+    for _ in range(3):
+        told = Telemetry("a", milestones=(_report(3, float("nan")),))
+        scraper.take(given.KEY, pod, told, "direct")
+
+    assert changes == [given.KEY]
 
 
 def test_what_another_pod_said_at_the_same_address_is_not_heard() -> None:

@@ -24,6 +24,10 @@ CASES: dict[str, tuple[Any, tuple[str, str]]] = {
     "read only": ({"spec": {"accessModes": ["ReadOnlyMany"]}}, ("False", "ClaimReadOnly")),
     "of one node": (ALONE, ("False", "ClaimNotShared")),
     "of one pod": ({"spec": {"accessModes": ["ReadWriteOncePod"]}}, ("False", "ClaimNotShared")),
+    "being deleted": (
+        {**SHARED, "metadata": {"deletionTimestamp": "2025-11-24T15:59:00Z"}},
+        ("False", "ClaimDeleted"),
+    ),
     "not bound yet": ({**SHARED, "status": {"phase": "Pending"}}, ("Unknown", "ClaimPending")),
     "shared": (SHARED, ("True", "ClaimBound")),
 }

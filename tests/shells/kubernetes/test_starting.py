@@ -93,6 +93,36 @@ def test_a_pod_on_its_way_meets_no_obstacle() -> None:
     assert _obstacle(_waiting("PodInitializing")) is None
 
 
+def _on_a_node(**status: Any) -> Json:
+    pod = raw_pod(phase="Pending", **status)
+    pod["spec"]["nodeName"] = "n2"
+    return pod
+
+
+def test_a_pod_that_its_node_neither_starts_nor_lets_go_is_told_with_its_remedy() -> None:
+    ignored = _on_a_node(containerStatuses=[])
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    kept = _on_a_node(
+        conditions=[*raw_pod()["status"]["conditions"], target],
+        containerStatuses=_waiting("ContainerCreating")["status"]["containerStatuses"],
+    )
+    kept["metadata"] |= {"deletionTimestamp": given.SCHEDULED, "deletionGracePeriodSeconds": 120}
+
+    for pod in (ignored, kept):
+        found = _obstacle(pod)
+        assert found is not None
+        assert found.reason == "NodeSilent"
+        for words in ("node n2", f"kubectl delete pod -n ml {pod['metadata']['name']} --force"):
+            assert words in found.message
+
+
+def test_a_node_has_half_a_minute_to_say_something_of_a_pod() -> None:
+    early = read_pod(_on_a_node(containerStatuses=[]))
+    assert early.scheduled is not None
+
+    assert starting.obstacle(read_job(raw_job()), [early], {}, early.scheduled + 29) is None
+
+
 def test_a_pod_without_containers_is_explained_by_its_events() -> None:
     pod = _waiting("ContainerCreating")
     heard = Heard("FailedMount", 'configmap "c" not found')

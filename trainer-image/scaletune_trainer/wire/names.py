@@ -67,6 +67,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     STALLED = "Stalled"
     CRASHED = "Crashed"
+    REPLAYED = "Replayed"
+    """It was to read the journals of earlier lives, and no more."""
 
 
 class ExitCode(IntEnum):
@@ -94,4 +96,6 @@ _EXIT_CODES = {
     Reason.OUT_OF_MEMORY: ExitCode.OUT_OF_MEMORY,
     Reason.STALLED: ExitCode.STALLED,
     Reason.CRASHED: ExitCode.CRASHED,
+    # The other nodes wait for this one, and are ended by its failure.
+    Reason.REPLAYED: ExitCode.CRASHED,
 }

@@ -77,6 +77,8 @@ class TrialSpec:
     keep: bool = False
     """Whether there is to be a checkpoint at each milestone, until a directive removes it: another
     trial may go on from it."""
+    only_replay: bool = False
+    """Nothing is to be trained: what these journals hold decides whether the trial goes on."""
 
     def to_json(self) -> str:
         return dumps(
@@ -98,6 +100,7 @@ class TrialSpec:
                 "processes": self.processes,
                 "replay": [life.document() for life in self.replay],
                 "keep": self.keep,
+                "onlyReplay": self.only_replay,
             }
         )
 
@@ -123,6 +126,7 @@ class TrialSpec:
             processes=fields.integer("processes", minimum=1),
             replay=tuple(Life.read(each) for each in fields.objects("replay")),
             keep=fields.flag("keep"),
+            only_replay=fields.flag("onlyReplay"),
         )
         levels = spec.milestones
         if list(levels) != sorted(set(levels)) or not levels or levels[-1] != spec.max:

@@ -34,6 +34,12 @@ def judged(study: Study, raw: Json | None) -> Claim:
             f"there is no PersistentVolumeClaim {name} in namespace {study.metadata.namespace}:"
             " create it, with access mode ReadWriteMany",
         )
+    if "deletionTimestamp" in (raw.get("metadata") or {}):
+        words = (
+            f"PersistentVolumeClaim {name} is being deleted, and goes once no pod uses it: pause"
+            " the study and make the claim again, or run a new Study with another one"
+        )
+        return Claim("False", "ClaimDeleted", words)
     phase = (raw.get("status") or {}).get("phase", "Pending")
     if phase == "Lost":
         words = f"the volume of PersistentVolumeClaim {name} is lost: make a new claim of this name"

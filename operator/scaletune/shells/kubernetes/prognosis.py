@@ -57,7 +57,8 @@ def after_end(study: Study, trial: Trial, verdict: Verdict) -> Told | None:
     if verdict.cause not in _COUNTED | _UNCOUNTED:
         return None
     count = _count(verdict, study.spec.template.retries)
-    told = f"{_sentence(what)} {count}. {_onwards(trial, verdict)}.{_volume(study, verdict)}"
+    onwards = _onwards(trial, verdict, study.spec.template.retries)
+    told = f"{_sentence(what)} {count}. {onwards}.{_volume(study, verdict)}"
     return Told(verdict.cause, told)
 
 
@@ -76,8 +77,13 @@ def _count(verdict: Verdict, retries: int) -> str:
     )
 
 
-def _onwards(trial: Trial, verdict: Verdict) -> str:
+def _onwards(trial: Trial, verdict: Verdict, retries: int) -> str:
     checkpoint = trial.status.checkpoint
+    if verdict.is_unheard and verdict.crashes > retries:
+        return (
+            "The next attempt only reads its journal: with a newer checkpoint there the trial goes"
+            " on, without it has failed"
+        )
     if verdict.is_unheard:
         return "The next attempt first reads its journal, and goes on from the last checkpoint"
     if checkpoint is None:

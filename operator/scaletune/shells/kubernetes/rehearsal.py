@@ -3,8 +3,8 @@
 The Job and its pod are created with `dryRun=All` and `fieldValidation=Strict`: every check and
 admission of the real thing, and nothing is stored. A typo, a quota, a level of pod security or a
 missing service account is told in seconds, before a trial exists. The claim for checkpoints is
-looked at as well. What was found right is not asked again for the same template; what was refused,
-every half minute.
+looked at as well. A template that was found right is not asked for again; what was refused is,
+every half minute, and so is a claim that was good, which may be deleted at any time.
 """
 
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class _Answer:
 
     def is_good(self, about: str, now: float) -> bool:
         """Whether it need not be asked again yet."""
-        is_settled = self.refusal is None and (self.claim is None or self.claim.status == "True")
+        is_settled = self.refusal is None and self.claim is None
         return self.about == about and (is_settled or now - self.at < AGAIN_SECONDS)
 
 

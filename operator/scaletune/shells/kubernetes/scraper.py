@@ -64,7 +64,8 @@ class Scraper:
         self._metrics.reports_read.labels(route).inc()
         before = self.heard.get(pod.uid)
         self.heard[pod.uid] = now = later(before, telemetry)
-        if before is None or (before.milestones, before.refusal) != (now.milestones, now.refusal):
+        # As text, in which a value that is no number is equal to itself.
+        if before is None or repr(_news(before)) != repr(_news(now)):
             self._changed(key)
 
     def _forget(self, present: set[str]) -> None:
@@ -93,6 +94,11 @@ class Scraper:
 
     def _gap(self, cause: str) -> None:
         self._metrics.report_gaps.labels(cause).inc()
+
+
+def _news(telemetry: Telemetry) -> object:
+    """What is looked at as soon as it changes."""
+    return telemetry.milestones, telemetry.refusal
 
 
 async def _text(response: aiohttp.ClientResponse) -> str:

@@ -14,7 +14,7 @@ from scaletune.core.failures import End
 from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.reports import message_of
 from scaletune.shells.kubernetes.views import Job, Pod
-from scaletune.shells.kubernetes.waiting import Waiting
+from scaletune.shells.kubernetes.waiting import CREATING, UNHEARD, Waiting
 from scaletune_trainer.wire import Reason
 
 PATIENCE_SECONDS: Final = 30.0
@@ -22,6 +22,7 @@ PATIENCE_SECONDS: Final = 30.0
 CANNOT_RUN: Final = frozenset({"StartError", "ContainerCannotRun"})
 
 SUSPENDED: Final = "Suspended"
+NODE_SILENT: Final = "NodeSilent"
 INCOMPLETE: Final = "GangIncomplete"
 TRAINER_MISSING: Final = "TrainerMissing"
 _REASONS: Final = {
@@ -134,7 +135,7 @@ def obstacle(
         return Obstacle(SUSPENDED, f"the Job {job.name} is suspended {by}. {resume}")
     if not pods:
         return _without_pods(job, heard) if is_without_pods(job, pods, now) else None
-    found = [each for pod in pods if (each := _of_pod(pod, heard.get(pod.uid))) is not None]
+    found = [each for pod in pods if (each := _of_pod(pod, heard.get(pod.uid), now)) is not None]
     if not found:
         return None
     worst = min(found, key=lambda each: each.reason in _PASSES)
@@ -149,8 +150,30 @@ def is_without_pods(job: Job, pods: Sequence[Pod], now: float) -> bool:
 
 def is_stuck(pod: Pod, now: float) -> bool:
     """Whether a pod has a node for a while, and no container, and does not say why."""
-    is_creating = pod.waiting is not None and pod.waiting.reason == "ContainerCreating"
-    return is_creating and pod.scheduled is not None and now - pod.scheduled >= PATIENCE_SECONDS
+    is_creating = pod.waiting is not None and pod.waiting.reason == CREATING
+    return is_creating and _has_had_time(pod, now)
+
+
+def _has_had_time(pod: Pod, now: float) -> bool:
+    return pod.scheduled is not None and now - pod.scheduled >= PATIENCE_SECONDS
+
+
+def _is_left_alone(pod: Pod, now: float) -> bool:
+    """Whether a pod has a node for a while that neither starts it nor lets it go, as when its
+    kubelet is gone."""
+    is_kept = pod.is_deleted and pod.is_disrupted and not pod.has_started
+    is_ignored = pod.waiting is not None and pod.waiting.reason == UNHEARD
+    return (is_kept or is_ignored) and not pod.is_over and _has_had_time(pod, now)
+
+
+def _left_alone(pod: Pod) -> Obstacle:
+    why = f" ({pod.disruption})" if pod.disruption else ""
+    return Obstacle(
+        NODE_SILENT,
+        f"node {pod.node} has not started pod {pod.name}{why}, and does not say why: its kubelet"
+        " may be gone. If the node comes back, all goes on by itself. If it is off for good, the"
+        f" trial goes on elsewhere after: kubectl delete pod -n {pod.namespace} {pod.name} --force",
+    )
 
 
 def refused(words: str) -> Obstacle:
@@ -197,13 +220,17 @@ def _without_pods(job: Job, heard: Mapping[str, Heard | None]) -> Obstacle:
     return Obstacle.of("PodsNotCreated", words)
 
 
-def _of_pod(pod: Pod, heard: Heard | None) -> Obstacle | None:
-    if pod.waiting is not None and pod.waiting.reason in ("Unschedulable", "SchedulingGated"):
+def _of_pod(pod: Pod, heard: Heard | None, now: float) -> Obstacle | None:
+    if _is_left_alone(pod, now):
+        return _left_alone(pod)
+    if pod.waiting is None or pod.waiting.reason == UNHEARD:
+        return None
+    if pod.waiting.reason in ("Unschedulable", "SchedulingGated"):
         return _unscheduled(pod.waiting)
-    if pod.waiting is not None and pod.waiting.reason != "ContainerCreating":
+    if pod.waiting.reason != CREATING:
         reason = _REASONS.get(pod.waiting.reason, pod.waiting.reason)
         return Obstacle.of(reason, pod.waiting.message)
-    if pod.waiting is not None and heard is not None:
+    if heard is not None:
         reason = _REASONS.get(heard.reason, heard.reason)
         return Obstacle.of(reason, f"{heard.reason}: {heard.message}")
     return None

@@ -86,11 +86,13 @@ class Turn:
         if await self._hindrances.note(snapshot, now):
             snapshot = self._fresh(key)
         findings, plan = self._judged(snapshot.study), Plan()
-        if findings.problem is None:
+        # What is wrong keeps trials from starting, and nobody from pausing or stopping them.
+        if findings.problem is None or snapshot.study.spec.state != "Running":
             plan = self.planner.plan(snapshot.study, partial(self._ledger, snapshot), now)
             if self.planner.is_failing(snapshot.study):
                 self._ledgers.forget(key)  # it may have been interrupted in the middle of a change
-            findings = await self._rehearsal.findings(snapshot, plan, now)
+            if findings.problem is None:
+                findings = await self._rehearsal.findings(snapshot, plan, now)
             plan = findings.allowed(plan)
             await carry_out(plan, snapshot.study, snapshot.trials, self._writer)
             snapshot = self._fresh(key)

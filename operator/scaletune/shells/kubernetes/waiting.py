@@ -11,6 +11,8 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 CREATING: Final = "ContainerCreating"
+UNHEARD: Final = "KubeletSilent"
+"""Not a word of the cluster's: the pod has a node, whose kubelet says nothing of it."""
 _BACK_OFF: Final = re.compile(r'ImagePullBackOff: Back-off pulling image "[^"]*": ErrImagePull')
 _ON_ITS_WAY: Final = frozenset({"", "PodInitializing", CREATING})
 
@@ -34,6 +36,8 @@ def waiting(raw: Json) -> Waiting | None:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = condition.get("reason") or "Unschedulable"
             return Waiting(reason, condition.get("message", ""))
+    if raw["spec"].get("nodeName") and next(_states(raw), None) is None:
+        return Waiting(UNHEARD, "")
     said = [_read(name, state["waiting"]) for name, state in _states(raw) if "waiting" in state]
     serious = (each for each in said if each.reason not in _ON_ITS_WAY)
     creating = (each for each in said if each.reason == CREATING)
