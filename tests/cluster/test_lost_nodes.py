@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scaletune.api.conditions import HEALTHY, Condition, condition
+from scaletune.api.conditions import HEALTHY, STARTED, Condition, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune_trainer import wire
@@ -265,3 +265,56 @@ def test_a_kubelet_and_a_containerd_that_are_killed_and_come_back_disturb_no_tri
     assert _steps(_entries(checkpoints, study, trial, 1)) == list(range(1, 41))
     assert condition(trial.status.conditions, HEALTHY) is None
     assert operator.complaints() == []
+
+
+@contextmanager
+def _without_kubelet(node: Node) -> Iterator[None]:
+    """The kubelet is dead, and comes back as on a machine that was set up anew."""
+    node.kill("kubelet")
+    try:
+        yield
+    finally:
+        node.revive()
+
+
+@pytest.mark.slow
+def test_a_kubelet_that_never_comes_back_holds_no_trial_once_its_node_is_given_up(
+    two_nodes: Connection,
+    standing: Standing,
+    namespace: str,
+    checkpoints: Mount,
+    operator: Operator,
+) -> None:
+    node = standing.own().nodes[1]
+    # Nothing of this may count as a crash.
+    known = _study(namespace, "known", node, "--sleep=0.4", steps=60)
+    known["spec"]["template"]["retries"] = 0
+    two_nodes.apply(known)
+    wait_until("it trains", partial(_trains, two_nodes, namespace, "known", checkpoints), SECONDS)
+
+    with _without_kubelet(node):
+        # The scheduler still believes in the node.
+        two_nodes.apply(_study(namespace, "unborn", node, steps=3))
+        wait_until("it is told of", lambda: _is_silent(two_nodes, namespace, "unborn"), SECONDS)
+        wait_until("it is told of", partial(_is_told, two_nodes, namespace, "known"), SECONDS)
+        found = _started(two_nodes, namespace, "unborn")
+        assert found is not None
+        assert f"node {node.name} has not started pod" in found.message
+        assert "--force" in two_nodes.kubectl("describe", "study", "unborn", "-n", namespace)
+
+        two_nodes.kubectl("delete", "node", node.name)
+        for name in ("known", "unborn"):
+            _, [trial] = studies.wait_for_end(two_nodes, namespace, name, SECONDS)
+            assert (trial.status.state, trial.status.crashes) == ("Completed", 0), name
+            assert [each.cause for each in trial.status.attempts] == ["Disrupted", "Done"], name
+    assert operator.complaints() == []
+
+
+def _started(cluster: Connection, namespace: str, name: str) -> Condition | None:
+    trials = studies.stored(cluster, namespace, name)[1]
+    return condition(trials[0].status.conditions, STARTED) if trials else None
+
+
+def _is_silent(cluster: Connection, namespace: str, name: str) -> bool:
+    found = _started(cluster, namespace, name)
+    return found is not None and found.reason == "NodeSilent"
