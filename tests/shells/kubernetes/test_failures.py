@@ -52,6 +52,11 @@ FULL_NODE = {
     "reason": "Evicted",
     "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi.",
 }
+SHORT_NODE = {
+    "phase": "Failed",
+    "reason": "Evicted",
+    "message": "Pod was rejected: The node had condition: [MemoryPressure]. ",
+}
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,12 @@ CASES = [
         "Evicted",
         crashes=2,
         words=("ephemeral local storage usage exceeds", "crash 2 in a row"),
+    ),
+    Case(
+        "the kubelet has no room left for anybody",
+        pod(said(Reason.TERMINATED, 143), **SHORT_NODE),
+        "Disrupted",
+        words=("MemoryPressure", "That counts as no failure"),
     ),
     Case(
         "its pod is gone, and its Job failed",

@@ -5,10 +5,11 @@ its labels and believed by its Job's uid. Names are used again by others, uids a
 """
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from scaletune.shells.kubernetes.client import Json
 from scaletune.shells.kubernetes.names import (
@@ -22,6 +23,8 @@ from scaletune.shells.kubernetes.names import (
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.waiting import Waiting, last_words, waiting
 from scaletune_trainer import wire
+
+_NODE_IS_SHORT: Final = re.compile(r"\bThe node (had condition|was low on resource)\b")
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,8 @@ def read_pod(raw: Json) -> Pod:
     annotations = metadata.get("annotations") or {}
     all_ended = bool(states) and all("terminated" in state for state in states.values())
     has_ended = phase in ("Succeeded", "Failed") or all_ended
-    disruption, is_deleted = _disruption(conditions), "deletionTimestamp" in metadata
+    is_deleted = "deletionTimestamp" in metadata
+    disruption = _disruption(conditions) or _pressure(status)
     # Deleted by force, it may stand here for the finalizer of its Job alone.
     is_given_up = not has_ended and is_deleted and metadata.get("deletionGracePeriodSeconds") == 0
     if is_given_up and not disruption:
@@ -200,6 +204,13 @@ def _disruption(conditions: dict[str, dict[str, Any]]) -> str:
         return ""
     words = ": ".join(filter(None, (target.get("reason"), target.get("message"))))
     return words or "DisruptionTarget"
+
+
+def _pressure(status: Json) -> str:
+    """Why a kubelet that is short of something puts out or does not let in a pod, whatever the pod
+    used itself. It says so by a condition only where it evicts."""
+    message = str(status.get("message") or "") if status.get("reason") == "Evicted" else ""
+    return message if _NODE_IS_SHORT.search(message) else ""
 
 
 def _devices(trainer: Json) -> int | None:
