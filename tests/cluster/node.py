@@ -12,7 +12,6 @@ reaches the machine.
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -86,12 +85,9 @@ class Node:
             self._start("kubelet", self._kubelet())
         wait(f"node {self.name}", self._is_ready, self.daemons, seconds_max=60)
 
-    def start_kubelet(self, **settings: Any) -> None:
-        """Start a kubelet that was killed, whether or not anybody can hear it.
-
-        Further settings, of its configuration, hold until it is started again.
-        """
-        self._start("kubelet", self._kubelet(**settings))
+    def start_kubelet(self) -> None:
+        """Start a kubelet that was killed, whether or not anybody can hear it."""
+        self._start("kubelet", self._kubelet())
 
     def cut(self) -> None:
         """Pull the node's cable: everything on it runs on, and nothing gets in or out."""
@@ -202,7 +198,7 @@ class Node:
         plugins = {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge, ports]}
         (self.folder / "cni" / "pods.conflist").write_text(json.dumps(plugins))
 
-    def _kubelet(self, **settings: Any) -> list[str | Path]:
+    def _kubelet(self) -> list[str | Path]:
         identity = Identity(f"system:node:{self.name}", "system:nodes")
         kubeconfig = self.control_plane.kubeconfig(f"kubelet-{self.name}", identity)
         resolver = self.folder / "resolv.conf"
@@ -233,7 +229,6 @@ class Node:
             "readOnlyPort": 0,
             "resolvConf": str(resolver),
             "volumePluginDir": str(self.folder / "volume-plugins"),
-            **settings,
         }
         path = self.folder / "kubelet.yaml"
         path.write_text(yaml.safe_dump(config))
