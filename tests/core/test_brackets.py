@@ -19,7 +19,8 @@ def records_of(shell: Shell, bracket: int) -> list[asha.Record]:
         )
         for trial in shell.trials.values()
         for made in trial.status.milestones
-        if trial.spec.bracket == bracket and made.decision not in (None, "Void")
+        if (trial.spec.role, trial.spec.bracket) == ("Search", bracket)
+        if made.decision not in (None, "Void")
     ]
 
 
