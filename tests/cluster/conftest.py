@@ -208,6 +208,7 @@ def operator(
 @pytest.fixture
 def release(
     cluster: Connection,
+    standing: Standing,
     crds: list[str],
     operator_image: Path,
     namespace: str,
@@ -218,6 +219,7 @@ def release(
     cluster.kubectl("wait", "-n", namespace, "pvc", "--all", bound, "--timeout=60s")
     made = Release(cluster, namespace)
     yield made
+    standing.deprive(namespace)  # its rights go with it, while it gives up its Lease
     made.helm("uninstall", "--ignore-not-found", "--wait")
 
 

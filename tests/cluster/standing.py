@@ -37,7 +37,7 @@ class Standing:
 
     def deprive(self, namespace: str) -> None:
         """From now on the operator of this namespace is refused what it asks for, on purpose."""
-        self.deprived[namespace] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        self.deprived.setdefault(namespace, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
 
     @cached_property
     def _folder(self) -> Path:
