@@ -13,6 +13,7 @@ from scaletune.api.rules import map_by, matching, rule, rules
 TOP_MAX: Final = 20
 REPEATS_MAX: Final = 100
 
+Goal = Literal["Minimize", "Maximize"]
 MetricName = Annotated[
     str,
     Field(
@@ -51,7 +52,7 @@ class Confirm(Model):
     metric: MetricName | None = None
     """metric is what they are compared by, as the script reports it: best something that the search
     has not seen, such as the loss on held-out data. Left out, the objective's."""
-    goal: Literal["Minimize", "Maximize"] | None = None
+    goal: Goal | None = None
     """goal says which direction of metric is better. Left out, the objective's."""
 
 
@@ -83,6 +84,11 @@ class ConfirmedConfiguration(Model):
     """standing is Open while some are still to be trained. Tied is not worse than the Winner by
     more than the standard error of their difference, for which the spread of all configurations
     counts together."""
+
+    @property
+    def candidate(self) -> int | None:
+        """The index of the search's Trial with this configuration; none of the control."""
+        return self.index if self.role == "Candidate" else None
 
 
 class Confirmation(Model):

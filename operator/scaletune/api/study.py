@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from scaletune.api.conditions import Conditions
-from scaletune.api.confirmation import Confirm, Confirmation, MetricName
+from scaletune.api.confirmation import Confirm, Confirmation, Goal, MetricName
 from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number, Time
 from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
@@ -34,7 +34,7 @@ class Objective(Model):
 
     metric: MetricName
     """metric is the name under which the script reports it: trial.report(val_loss=...)."""
-    goal: Literal["Minimize", "Maximize"]
+    goal: Goal
     """goal says which direction is better."""
     target: Number | None = None
     """target ends the study as soon as a trial reaches it at a milestone."""
@@ -187,7 +187,7 @@ class StudySpec(Model):
     """template says how a trial is started: its pod, its processes, and when to try again. A change
     holds for the attempts that start after it."""
 
-    def judged_by(self, role: str) -> tuple[str, Literal["Minimize", "Maximize"]]:
+    def judged_by(self, role: str) -> tuple[str, Goal]:
         """The metric that trials of this role are judged by, and which way is better."""
         objective = self.objectives[0]
         if role == "Search" or self.confirm is None:

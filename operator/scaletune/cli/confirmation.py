@@ -1,7 +1,6 @@
 """What training the best again has shown, as a person reads it."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from scaletune.api.confirmation import Confirmation, ConfirmedConfiguration
@@ -32,9 +31,7 @@ def best(figures: Figures, winner: ConfirmedConfiguration) -> RenderableType:
 
 def table(found: Confirmation) -> RenderableType:
     """Every configuration that was trained again, the best first, and what the search was worth."""
-    rows = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", f"mean {found.metric}", "values", "failed", "in the search", ""):
-        rows.add_column(column)
+    rows = words.table("", f"mean {found.metric}", "values", "failed", "in the search", "")
     for each in found.configurations:
         name = f"{each.trial} (all centers)" if each.role == "Control" else each.trial
         screened = "" if each.screened is None else words.number(each.screened)
@@ -50,10 +47,8 @@ def trainings(figures: Figures) -> RenderableType | None:
     found = list(figures.ledger.on("confirming"))
     if not found:
         return None
-    rows = Table(box=None, pad_edge=False, header_style="dim")
     metric, unit = figures.study.spec.judged_by("Confirm")[0], figures.study.spec.training.unit
-    for column in ("trained again", "state", unit.lower(), metric):
-        rows.add_column(column)
+    rows = words.table("trained again", "state", unit.lower(), metric)
     for trial in found:
         values = [each.value for each in trial.status.milestones]
         state, reached = figures.ledger.frame.state(trial), highest_milestone(trial)

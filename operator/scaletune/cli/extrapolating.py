@@ -89,7 +89,7 @@ def _front(figures: Figures, found: Laws) -> Table:
     """The configurations that are better than every cheaper one."""
     metric = figures.study.spec.objectives[0].metric
     names = [law.parameter.name for law in found.laws]
-    table = _table("front: device time", metric, "trials", *names)
+    table = words.table("front: device time", metric, "trials", *names)
     for member in found.front:
         values = {
             each.name: each.value for each in figures.ledger.trial(member.trials[0]).spec.parameters
@@ -104,7 +104,7 @@ def _front(figures: Figures, found: Laws) -> Table:
 
 
 def _laws(found: Laws, predicted: dict[str, Prediction], times: float) -> Table:
-    table = _table("parameter", "law", "90 %", "fit", "now", f"at {times:g} x", "90 %", "")
+    table = words.table("parameter", "law", "90 %", "fit", "now", f"at {times:g} x", "90 %", "")
     for law in found.laws:
         prediction = predicted[law.parameter.name]
         is_best = law.says == "Best"
@@ -175,10 +175,3 @@ def _parameter(law: Law, prediction: Prediction) -> dict[str, Any]:
         "fit": law.fitted,
         "predictedInterval": [prediction.low, prediction.high],
     }
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column)
-    return table

@@ -140,11 +140,6 @@ def trained(trial: Trial) -> int:
     return max([*steps, last.step if last else 0])
 
 
-def values(trial: Trial) -> dict[str, float | int | str]:
-    """The parameters as the training script sees them."""
-    return trial.spec.used
-
-
 def _pace(trial: Trial, start: float) -> float:
     """Device seconds per step, each attempt's start apart."""
     return max(0.0, trial.status.device_seconds - start * _attempts(trial)) / trained(trial)

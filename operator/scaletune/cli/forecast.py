@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from scaletune.api.study import Study
@@ -20,9 +19,8 @@ PERCENTILES = (0.1, 0.5, 0.9)
 
 def forecast(study: Study, outcomes: Sequence[Outcome]) -> RenderableType:
     """The whole of it."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = words.table("")
     columns = [f"{fraction:.0%}" for fraction in PERCENTILES] if len(outcomes) > 1 else [""]
-    table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")
     for name, values, show in _rows(study, outcomes):

@@ -11,7 +11,7 @@ from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, Trial
 from scaletune.cli import confirmation, words
-from scaletune.cli.figures import Figures, values
+from scaletune.cli.figures import Figures
 from scaletune.core import confirmed
 from scaletune.core.rungs import eta
 
@@ -19,7 +19,9 @@ from scaletune.core.rungs import eta
 def rungs(figures: Figures) -> RenderableType:
     """How far how many trials have come."""
     spec = figures.study.spec
-    table = _table(spec.training.unit.lower(), "reached", "went on", f"best {_metric(figures)}")
+    table = words.table(
+        spec.training.unit.lower(), "reached", "went on", f"best {_metric(figures)}"
+    )
     for rung in figures.rungs:
         failed = f" ({rung.failed} failed)" if rung.failed else ""
         last = rung.level == figures.ledger.frame.most
@@ -113,7 +115,7 @@ def trials(figures: Figures) -> RenderableType:
     """All trials, the best first."""
     unit = figures.study.spec.training.unit.lower()
     names = [each.name for each in figures.study.spec.parameters]
-    table = _table("trial", "state", unit, _metric(figures), *names)
+    table = words.table("trial", "state", unit, _metric(figures), *names)
     for trial in sorted(figures.searched, key=lambda each: _order(figures, each)):
         record = _highest(trial)
         table.add_row(
@@ -121,7 +123,7 @@ def trials(figures: Figures) -> RenderableType:
             figures.ledger.frame.state(trial),
             str(record.at) if record else "",
             words.number(record.value) if record else "",
-            *(words.parameter(value) for value in values(trial).values()),
+            *(words.parameter(value) for value in trial.spec.used.values()),
         )
     again = confirmation.trainings(figures)
     return table if again is None else Group(table, "", again)
@@ -130,7 +132,7 @@ def trials(figures: Figures) -> RenderableType:
 def comparison(runs: Sequence[tuple[str, Figures]]) -> RenderableType:
     """The best of each run beside each other."""
     columns = [_column(figures) for _, figures in runs]
-    table = _table("", *(directory for directory, _ in runs))
+    table = words.table("", *(directory for directory, _ in runs))
     for name in dict.fromkeys(name for column in columns for name in column):
         table.add_row(name, *(column.get(name, "") for column in columns))
     return table
@@ -152,7 +154,7 @@ def _column(figures: Figures) -> dict[str, str]:
         _metric(figures): words.number(record.value),
         "trained to": f"{figures.study.spec.training.unit.lower()} {record.at}",
         **column,
-        **{name: words.parameter(value) for name, value in values(trial).items()},
+        **{name: words.parameter(value) for name, value in trial.spec.used.items()},
     }
 
 
@@ -170,10 +172,3 @@ def _highest(trial: Trial) -> Milestone | None:
 
 def _metric(figures: Figures) -> str:
     return figures.study.spec.objectives[0].metric
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column)
-    return table

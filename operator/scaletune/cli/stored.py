@@ -56,8 +56,7 @@ def print_ledger(subject: Sequence[str], cluster: Cluster) -> None:
             f"scaletune: {missing} Trials were deleted; what was compared with them, when they were"
             " there, may be decided otherwise in a replay\n"
         )
-    pbt = found.figures.study.spec.policy.pbt
-    population = pbt.population if pbt else 0
+    population = found.figures.ledger.frame.population
     sys.stdout.write("".join(json.dumps(line) + "\n" for line in ledger_lines(trials, population)))
 
 

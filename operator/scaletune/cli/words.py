@@ -4,9 +4,9 @@ import math
 import sys
 
 from rich.console import Console
+from rich.table import Table
 
 from scaletune.api.trial import Trial
-from scaletune.cli.figures import values
 
 WIDTH_OF_A_FILE = 120
 
@@ -14,6 +14,14 @@ WIDTH_OF_A_FILE = 120
 def screen() -> Console:
     """Where to print: a terminal with its width, or a file with a fixed one."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+
+
+def table(*columns: str) -> Table:
+    """One without lines, under faint heads."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        made.add_column(column)
+    return made
 
 
 def number(value: float | None) -> str:
@@ -25,7 +33,7 @@ def number(value: float | None) -> str:
 
 def parameters(trial: Trial) -> str:
     """The configuration on one line, as the training script sees it."""
-    return "  ".join(f"{name} {parameter(value)}" for name, value in values(trial).items())
+    return "  ".join(f"{name} {parameter(value)}" for name, value in trial.spec.used.items())
 
 
 def parameter(value: float | int | str) -> str:

@@ -215,10 +215,10 @@ def _replayed(trial: Trial, telemetry: Telemetry) -> Trial:
     if not found:
         return trial
     latest = Checkpoint(incarnation=found[-1].incarnation, step=found[-1].checkpoint)
+    if latest == trial.status.checkpoint:
+        return trial
     # The crash that nobody explained was the first one after this checkpoint.
-    crashes = min(trial.status.crashes, 1) if latest != trial.status.checkpoint else None
-    trial = _with(trial, checkpoint=latest)
-    return trial if crashes is None else _with(trial, crashes=crashes)
+    return _with(trial, checkpoint=latest, crashes=min(trial.status.crashes, 1))
 
 
 def ended(trial: Trial, verdict: Verdict) -> Trial:

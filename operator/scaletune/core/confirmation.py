@@ -34,7 +34,7 @@ from scaletune.api.trial import (
 from scaletune.core import budget
 from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending
-from scaletune.core.ledger import Ledger
+from scaletune.core.ledger import Ledger, sign_of
 from scaletune.core.samplers.draws import Value, fraction_of, on_scale, typed
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import stream
@@ -152,7 +152,13 @@ def chosen(study: Study, ledger: Ledger) -> list[tuple[int | None, Parameters]]:
 
 def missing(study: Study, ledger: Ledger) -> list[Missing]:
     """Every first training before every second one, and so on; the best candidates first."""
-    configurations, begun = chosen(study, ledger), _begun(study, ledger)
+    return _missing(study, ledger, chosen(study, ledger))
+
+
+def _missing(
+    study: Study, ledger: Ledger, configurations: list[tuple[int | None, Parameters]]
+) -> list[Missing]:
+    begun = _begun(study, ledger)
     repeats = 0 if study.spec.confirm is None else study.spec.confirm.repeats
     return [
         Missing(Repeat(candidate, number), parameters)
@@ -167,7 +173,7 @@ def _begun(study: Study, ledger: Ledger) -> dict[int | None, int]:
     found: dict[int | None, int] = {}
     known = study.status.confirmation
     for row in () if known is None else known.configurations:
-        found[row.index if row.role == "Candidate" else None] = row.trainings
+        found[row.candidate] = row.trainings
     for trial in ledger.on("confirming"):
         number, candidate = (trial.spec.repeat or 0) + 1, trial.spec.candidate
         found[candidate] = max(found.get(candidate, 0), number)
@@ -266,11 +272,12 @@ def to_come(study: Study, ledger: Ledger) -> int:
     confirm = study.spec.confirm
     if confirm is None:
         return 0
-    found = [index for index, _ in chosen(study, ledger) if index is not None]
+    configurations = chosen(study, ledger)
+    found = [index for index, _ in configurations if index is not None]
     unknown = max(0, confirm.top - len(found))
     if not found and control(study.spec) is not None:
         unknown += 1
-    return len(missing(study, ledger)) + unknown * confirm.repeats
+    return len(_missing(study, ledger, configurations)) + unknown * confirm.repeats
 
 
 def _trainings(study: Study, ledger: Ledger) -> int:
@@ -292,7 +299,7 @@ def judge(
     """A value completes; its rank is among those of all trainings for confirmation so far."""
     if record.value is None:
         return "Stop", Evidence()
-    sign = 1 if study.spec.judged_by(trial.spec.role)[1] == "Minimize" else -1
+    sign = sign_of(study.spec.judged_by(trial.spec.role)[1])
     so_far = [
         sign * value
         for (number, _, index), _ in ledger.shelf("confirmed").entries()

@@ -14,7 +14,7 @@ from statistics import mean
 from scaletune.api.confirmation import Confirmation, ConfirmedConfiguration
 from scaletune.api.study import BestTrial, Study
 from scaletune.api.trial import TERMINAL, Milestone, Repeat, Trial, trial_name
-from scaletune.core.ledger import Ledger
+from scaletune.core.ledger import Ledger, sign_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def confirmation(study: Study, ledger: Ledger, *, finished: bool) -> Confirmatio
     rows = [_row(study, ledger, *each) for each in _trainings(study, ledger).items()]
     if not rows:
         return None
-    sign = _sign(study)
+    sign = sign_of(study.spec.judged_by("Confirm")[1])
     rows.sort(key=lambda each: _order(each.row, sign))
     deviation = _deviation([each.values for each in rows])
     is_open = not finished and any(each.is_open for each in rows)
@@ -90,15 +90,11 @@ def _of(found: Confirmation, standing: str) -> list[ConfirmedConfiguration]:
     return [each for each in found.configurations if each.standing == standing]
 
 
-def _sign(study: Study) -> int:
-    return 1 if study.spec.judged_by("Confirm")[1] == "Minimize" else -1
-
-
 def _trainings(study: Study, ledger: Ledger) -> dict[int | None, list[Trial]]:
     """The trainings of each candidate, and of the control (None), deleted ones left out."""
     known, found = study.status.confirmation, dict[int | None, list[Trial]]()
     for row in () if known is None else known.configurations:
-        found[row.index if row.role == "Candidate" else None] = []
+        found[row.candidate] = []
     for trial in ledger.on("confirming"):
         found.setdefault(trial.spec.candidate, []).append(trial)
     return found
@@ -202,7 +198,7 @@ def _rank_correlation(
     study: Study, rows: Sequence[ConfirmedConfiguration], sign: int
 ) -> float | None:
     """Spearman's: Pearson's of the ranks, equal ones sharing theirs; None where all are equal."""
-    search = 1 if study.spec.objectives[0].goal == "Minimize" else -1
+    search = sign_of(study.spec.objectives[0].goal)
     known = [row for row in rows if row.screened is not None and row.milestone is not None]
     before = _ranks([(-(row.milestone or 0), search * (row.screened or 0.0)) for row in known])
     after = _ranks([_order(row, sign)[:-1] for row in known])

@@ -142,11 +142,12 @@ def _observed(cube: Cube, ledger: Ledger) -> tuple[list[Trial], front_law.Observ
     """The latest trials that were trained in full."""
     trials, points, scores, costs = [], [], [], []
     for trial in ledger.on("trials"):
+        at = cube.point(trial) if trial.spec.role == "Search" else None
+        if at is None:
+            continue
         for record in trial.status.milestones:
-            at = cube.point(trial)
-            whole = trial.spec.role == "Search" and record.at == ledger.frame.most
-            whole = whole and record.decision != "Void"
-            if whole and record.value is not None and record.device_seconds > 0 and at is not None:
+            whole = record.at == ledger.frame.most and record.decision != "Void"
+            if whole and record.value is not None and record.device_seconds > 0:
                 trials.append(trial)
                 points.append(at)
                 scores.append(ledger.frame.sign * record.value)

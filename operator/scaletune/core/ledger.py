@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from scaletune.api.confirmation import Goal
 from scaletune.api.study import Study
 from scaletune.api.trial import CONFIRMING_FROM, TERMINAL, Milestone, Trial, TrialState
 from scaletune.core import lifecycle, rungs
@@ -33,6 +34,11 @@ Shelf = str | tuple[Any, ...]
 Fact = tuple[tuple[Shelf, Key], Any]  # on this shelf, under this key, there is this item
 EMPTY = Ranked()
 RECENT = 32  # a few turns; more would keep old versions of Trials alive
+
+
+def sign_of(goal: Goal) -> int:
+    """What makes a value of this goal a score."""
+    return 1 if goal == "Minimize" else -1
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Frame:
     @classmethod
     def of(cls, study: Study) -> "Frame":
         return cls(
-            sign=1 if study.spec.objectives[0].goal == "Minimize" else -1,
+            sign=sign_of(study.spec.objectives[0].goal),
             levels=rungs.milestones(study),
             pauses=rungs.pauses(study),
             brackets=rungs.brackets(study),

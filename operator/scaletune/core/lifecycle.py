@@ -82,6 +82,11 @@ def highest_milestone(trial: Trial) -> int:
     return max((milestone.at for milestone in trial.status.milestones), default=began_at)
 
 
+def taken_before(trial: Trial, at: int) -> Exploit | None:
+    """What the trial had last taken over when it reached a milestone."""
+    return next((each for each in reversed(trial.status.exploits) if each.at < at), None)
+
+
 def untold(trial: Trial) -> Exploit | None:
     """What it was decided that the trial takes over, and its intent does not say yet."""
     taken = trial.status.exploits[-1] if trial.status.exploits else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scaletune.api.trial import Checkpoint, ParameterValue, Trial
-from scaletune.core.lifecycle import highest_milestone
+from scaletune.core.lifecycle import highest_milestone, taken_before
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ def lineage(trials: Mapping[int, Trial], trial: Trial, upto: int | None = None) 
     A past that was deleted with its Trial is left out.
     """
     until = highest_milestone(trial) if upto is None else upto
-    taken = next((each for each in reversed(trial.status.exploits) if each.at < until), None)
-    spec = trial.spec
+    taken, spec = taken_before(trial, until), trial.spec
     if taken is not None:
         before: Checkpoint | None = taken.checkpoint
         parameters, resolved = taken.parameters, taken.resolved

@@ -32,6 +32,7 @@ from scaletune.api.trial import (
     Trial,
 )
 from scaletune.core.ledger import Ledger
+from scaletune.core.lifecycle import taken_before
 from scaletune.core.ranked import Key, Ranked
 from scaletune.core.samplers.perturb import perturbed
 from scaletune.core.scaling import resolve
@@ -191,8 +192,8 @@ class Population:
 
 def values_at(trial: Trial, at: int) -> tuple[ParameterValue, ...]:
     """The parameters with which a trial trained up to a milestone."""
-    before = [each for each in trial.status.exploits if each.at < at]
-    return before[-1].parameters if before else trial.spec.parameters
+    taken = taken_before(trial, at)
+    return trial.spec.parameters if taken is None else taken.parameters
 
 
 def _checkpoint(trial: Trial, at: int) -> Checkpoint | None:

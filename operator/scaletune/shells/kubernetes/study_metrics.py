@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, FailureKind, Milestone, Trial
 from scaletune.core import budget, rungs
+from scaletune.core.ledger import sign_of
 from scaletune.core.summarise import policy_words
 from scaletune.shells.kubernetes.snapshot import Stores, controller
 
@@ -207,7 +208,7 @@ def _rungs(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
 
 def _leading(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
     """The learning curves of the best few: who came furthest first, then by value and index."""
-    sign = 1 if study.spec.objectives[0].goal == "Minimize" else -1
+    sign = sign_of(study.spec.objectives[0].goal)
     curves: list[tuple[int, float, int, Trial, list[tuple[int, float]]]] = []
     for trial in trials:
         curve = [(each.at, each.value) for each in _counting(trial) if each.value is not None]
