@@ -3,13 +3,15 @@
 What each policy does with trials is in `core/policies/`, in the file of the same name.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from scaletune.api.model import Int, Model, Number
 from scaletune.api.rules import distinct, rule, rules
 from scaletune.api.space import ParameterName
+
+COST_MAX: Final = 1e15  # device seconds; the API server misreads much larger numbers
 
 
 class Asha(Model):
@@ -74,7 +76,7 @@ class Carbs(Model):
     repeat_every: Annotated[Int, Field(ge=0, le=10_000)] = 5
     """repeatEvery is after how many finished trials one of the best is run once more, with another
     seed: a single lucky run must not lead the search. 0 repeats none."""
-    cost_max: Annotated[Number, Field(gt=0, le=1e15)] | None = None
+    cost_max: Annotated[Number, Field(gt=0, le=COST_MAX)] | None = None
     """costMax is the ceiling: no trial is proposed whose predicted cost lies above it, as long as
     a cheaper one is known of. The unit is device seconds."""
     milestones: Annotated[

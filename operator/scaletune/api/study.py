@@ -13,6 +13,7 @@ from scaletune.api.scaling import ScalingRule
 from scaletune.api.space import Parameter
 from scaletune.api.study_rules import SPEC_RULES
 
+GPU_HOURS_MAX: Final = 10_000_000
 TRIALS_MAX: Final = 10_000  # that a Study stays cheap with, in etcd and in every plan
 
 Duration = Annotated[
@@ -55,7 +56,7 @@ class Budget(Model):
     trials: Annotated[Int, Field(ge=1, le=TRIALS_MAX)] | None = None
     """trials is how many configurations are tried, initial ones included. Restarts after failures
     and resumes do not count."""
-    gpu_hours: Annotated[Number, Field(gt=0, le=10_000_000)] | None = None
+    gpu_hours: Annotated[Number, Field(gt=0, le=GPU_HOURS_MAX)] | None = None
     """gpuHours bounds the devices in use times hours, lost work included. No trial starts whose
     predicted cost to its next milestone does not fit; at exhaustion running trials are paused with
     a checkpoint."""

@@ -9,8 +9,9 @@ import copy
 import math
 from typing import Any
 
+from scaletune.api.policy import COST_MAX
 from scaletune.api.space import LARGEST, FloatSpace, IntSpace
-from scaletune.api.study import Study
+from scaletune.api.study import GPU_HOURS_MAX, Study
 from scaletune.core.laws import Law, Laws, Prediction
 
 NAME_MAX = 40  # of a Study
@@ -28,10 +29,10 @@ def larger_study(study: Study, laws: Laws, times: float) -> dict[str, Any]:
     spec.pop("state", None)
     hours = spec.get("budget", {}).get("gpuHours")
     if hours is not None:
-        spec["budget"]["gpuHours"] = min(hours * times, 1e7)
+        spec["budget"]["gpuHours"] = min(hours * times, GPU_HOURS_MAX)
     carbs = spec.get("policy", {}).get("carbs") or {}
     if carbs.get("costMax") is not None:
-        carbs["costMax"] = min(carbs["costMax"] * times, 1e30)
+        carbs["costMax"] = min(carbs["costMax"] * times, COST_MAX)
     return {
         "apiVersion": study.api_version,
         "kind": study.kind,
