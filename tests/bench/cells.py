@@ -106,7 +106,10 @@ class Objective:
 
 def _circumstances(cell: Cell) -> Circumstances:
     one = cell.box.facts.mean_seconds * cell.stretch
-    failures = Failures(cell.mtbf * one, REPAIR * one) if cell.mtbf < math.inf else Failures()
+    failures = Failures()
+    if cell.mtbf < math.inf:
+        # Trainers write a checkpoint after each unit, as those did that the peers ran on.
+        failures = Failures(cell.mtbf * one, REPAIR * one, checkpoint=1)
     return Circumstances(Overhead(START * one, RESUME * one, PAUSE * one), failures)
 
 
@@ -139,10 +142,16 @@ def _under_way(
     if attempt is None or attempt.started_at is None or not told_to_pause:
         return
     last, step = reached
-    overhead = RESUME if step else START
     began = budget.instant(attempt.started_at)
-    began += overhead * cell.box.facts.mean_seconds * cell.stretch
     values, seconds = _curve(cell, shell, index)
+    held = trial.status.checkpoint
+    if held is not None and held.incarnation != attempt.incarnation:
+        # Trained by an attempt that has lost its node: reported by then, or earlier.
+        for unit in range(step + 1, held.step + 1):
+            yield began, float(values[unit - 1]), index
+        step = max(step, held.step)
+    overhead = RESUME if step else START
+    began += overhead * cell.box.facts.mean_seconds * cell.stretch
     before = float(seconds[step - 1]) if step else 0.0
     for unit in range(step + 1, len(values) + 1):
         at = max(began, last) + (float(seconds[unit - 1]) - before) * cell.stretch

@@ -159,6 +159,7 @@ def test_an_error_of_the_objective_ends_with_one(short: Path, tmp_path: Path) ->
         ({"failures": "repair=3"}, "give mtbf"),
         ({"failures": "mtbf=0"}, "give mtbf"),
         ({"failures": "mtbf=0.001"}, "lost its node"),
+        ({"failures": "mtbf=9,checkpoint=.5"}, "'checkpoint=.5' is not one of mtbf=SECONDS"),
         ({"late": -1.0}, "--late -1"),
         ({"lose": 1.0}, "--lose 1: give a fraction"),
     ],

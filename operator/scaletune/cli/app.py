@@ -91,7 +91,8 @@ def simulate(
     failures: Annotated[
         str | None,
         typer.Option(
-            metavar="mtbf=S,repair=S", help="Each place fails and is repaired, after S on average."
+            metavar="mtbf=S,repair=S,checkpoint=STEPS",
+            help="Each place fails and is repaired, after S on average.",
         ),
     ] = None,
     late: Annotated[

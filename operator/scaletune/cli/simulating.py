@@ -73,30 +73,43 @@ def simulate_study(path: str, wishes: Wishes) -> int:
 
 
 def _circumstances(wishes: Wishes) -> Circumstances:
-    overhead = _seconds("--overhead", wishes.overhead, ("start", "resume", "pause"))
-    failures = _seconds("--failures", wishes.failures, ("mtbf", "repair"))
-    if wishes.failures is not None and not failures.get("mtbf"):
-        raise Refusal(f"--failures {wishes.failures}: give mtbf, seconds above 0")
+    overhead = _numbers("--overhead", wishes.overhead, ("start", "resume", "pause"))
+    failures = _failures(wishes.failures)
     if not 0 <= wishes.late < math.inf:
         raise Refusal(f"--late {wishes.late:g}: give seconds, 0 or more")
     if not 0 <= wishes.lose < 1:
         raise Refusal(f"--lose {wishes.lose:g}: give a fraction of scrapes, below 1")
-    return Circumstances(Overhead(**overhead), Failures(**failures), wishes.late, wishes.lose)
+    return Circumstances(Overhead(**overhead), failures, wishes.late, wishes.lose)
 
 
-def _seconds(option: str, text: str | None, names: tuple[str, ...]) -> dict[str, float]:
-    """name=seconds,name=seconds."""
+def _failures(text: str | None) -> Failures:
+    if text is None:
+        return Failures()
+    found = _numbers("--failures", text, ("mtbf", "repair"), steps=("checkpoint",))
+    if not found.get("mtbf"):
+        raise Refusal(f"--failures {text}: give mtbf, seconds above 0")
+    every = found.pop("checkpoint", 0.0)
+    return Failures(**found, checkpoint=int(every))
+
+
+def _numbers(
+    option: str, text: str | None, seconds: tuple[str, ...], steps: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """name=number,name=number; steps are whole."""
     found: dict[str, float] = {}
     for part in [] if text is None else text.split(","):
         name, _, value = part.strip().partition("=")
         try:
-            seconds = float(value)
+            number = float(value)
         except ValueError:
-            seconds = math.nan
-        if name not in names or name in found or not 0 <= seconds < math.inf:
-            usage = ",".join(f"{each}=SECONDS" for each in names)
+            number = math.nan
+        known = (name in seconds or (name in steps and number % 1 == 0)) and name not in found
+        if not known or not 0 <= number < math.inf:
+            usage = ",".join(
+                [*(f"{each}=SECONDS" for each in seconds), *(f"{each}=STEPS" for each in steps)]
+            )
             raise Refusal(f"{option} {text}: {part.strip()!r} is not one of {usage}")
-        found[name] = seconds
+        found[name] = number
     return found
 
 

@@ -197,6 +197,36 @@ def test_a_failed_node_costs_the_unfinished_unit_and_changes_no_value() -> None:
     assert spent(failing)["wallSeconds"] > spent(calm)["wallSeconds"]
 
 
+def test_with_checkpoints_between_milestones_a_failed_node_costs_what_came_after_the_last() -> None:
+    def spent_with(checkpoint: int) -> float:
+        failures = Failures(mtbf=20, repair=5, checkpoint=checkpoint)
+        shell = simulated(Circumstances(failures=failures), **spec)
+        assert [trial.status.milestones[0].value for trial in shell.trials.values()] == values
+        assert len(shell.decisions) == 9
+        return float(spent(shell)["deviceSeconds"])
+
+    spec: dict[str, Any] = {"mode": "Full", "most": 20, "parallelism": 1, "budget": {"trials": 9}}
+    calm = simulated(**spec)
+    values = [trial.status.milestones[0].value for trial in calm.trials.values()]
+
+    assert 9 * 20 < spent_with(1) < spent_with(7) < spent_with(0)
+    assert spent_with(20) == spent_with(0)
+
+
+def test_a_trainer_goes_on_from_the_latest_checkpoint_of_the_node_it_lost() -> None:
+    spec: dict[str, Any] = {"mode": "Full", "most": 20, "parallelism": 2, "budget": {"trials": 9}}
+    failures = Failures(mtbf=20, repair=0, checkpoint=3)
+    shell = simulated(Circumstances(failures=failures), **spec)
+    restored = [
+        attempt.restored.step
+        for trial in shell.trials.values()
+        for attempt in trial.status.attempts
+        if attempt.restored is not None
+    ]
+
+    assert all(0 < step < 20 and step % 3 == 0 for step in restored)
+
+
 def test_a_milestone_that_no_node_lives_to_see_is_said_to_be_hopeless() -> None:
     with pytest.raises(Hopeless, match="lost its node"):
         simulated(Circumstances(failures=Failures(mtbf=1e-3)), most=1000, least=500)

@@ -28,6 +28,8 @@ class Failures:
 
     mtbf: float = math.inf
     repair: float = 0.0
+    checkpoint: int = 0
+    """checkpoint is every how many steps trainers write one; 0: at milestones alone."""
 
 
 @dataclass(frozen=True)

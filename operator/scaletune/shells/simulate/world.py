@@ -1,9 +1,10 @@
 """The world in virtual time: nodes that trainers live on, and what the shell hears of them.
 
 A trainer starts, trains from milestone to milestone, leaves when it has reached `until` or is told
-to. A checkpoint lies at each milestone: when a node fails, what was trained since is lost, and the
-next attempt does it again with the same result. What a trainer has reported is never lost: a report
-that no scrape has brought comes with the end of the attempt.
+to. A checkpoint lies at each milestone, and wherever `Failures.checkpoint` says: when a node fails,
+what was trained since is lost, and the next attempt does it again with the same result. What a
+trainer has reported is never lost: a report that no scrape has brought comes with the end of the
+attempt.
 """
 
 import copy
@@ -11,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from scaletune.core.failures import End
@@ -68,6 +69,7 @@ class _Life:
     told: int = 0  # how many of its reports the shell has heard
     leaving: Reason | None = None
     left: float | None = None
+    training_since: float | None = None  # of the segment under way
 
 
 @dataclass(frozen=True)
@@ -197,11 +199,13 @@ class World:
         if segment.out_of_memory:
             self._leave(life, Reason.OUT_OF_MEMORY)
         else:
+            life.training_since = self.now
             self._after(segment.seconds, partial(self._reach, life, target, segment))
 
     def _reach(self, life: _Life, target: int, segment: Segment) -> None:
         if life.left is not None or life.leaving:
             return
+        life.training_since = None
         trial = life.order.trial
         value = segment.judged_by(life.order.metric)
         self._report(life, target, value)
@@ -294,7 +298,22 @@ class World:
                 f"{life.order.name} lost its node {losses} times before the milestone after"
                 f" {life.step}: with this mtbf it will not get there; milestones must lie closer"
             )
+        self._keep(life)
         self._end(life, End(None, disrupted=True))
+
+    def _keep(self, life: _Life) -> None:
+        """What the latest checkpoint has of the segment under way, whose steps take equal times."""
+        every, trial = self.site.circumstances.failures.checkpoint, life.order.trial
+        if not every or life.training_since is None or life.leaving:
+            return
+        target = next(level for level in life.order.levels if level > life.step)
+        segment = self._segments[trial][1]
+        each = segment.seconds / (target - life.step)
+        trained = int((self.now - life.training_since) / each) if each else 0
+        kept = min(life.step + trained, target - 1) // every * every
+        if kept > life.step:
+            life.step = kept
+            self._segments[trial] = kept, replace(segment, seconds=each * (target - kept))
 
     def _repaired(self, node: int, lives: Iterator[tuple[float, float]]) -> None:
         self._down.discard(node)
