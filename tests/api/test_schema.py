@@ -97,7 +97,15 @@ def test_only_the_pod_template_and_configurations_are_opaque() -> None:
     opaque = {path for path, part in PARTS if "x-kubernetes-preserve-unknown-fields" in part}
 
     listed = "study.spec.sampler.list.configurations[]"
-    assert opaque == {"study.spec.template.pod", "study.spec.initial[]", listed}
+    taken_over = {"study.status.prior.configurations[]", "study.status.prior.center"}
+    added = "study.spec.warmStart[].added"
+    assert opaque == {
+        "study.spec.template.pod",
+        "study.spec.initial[]",
+        listed,
+        added,
+        *taken_over,
+    }
 
 
 @pytest.mark.parametrize("model", [Study, Trial])

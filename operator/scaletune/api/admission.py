@@ -25,6 +25,10 @@ VARIABLES: Final = {
     "listedBefore": "oldObject != null && has(oldObject.spec.sampler.list)"
     " ? oldObject.spec.sampler.list.configurations : []",
     "before": "oldObject != null && has(oldObject.spec.initial) ? oldObject.spec.initial : []",
+    "warm": "has(object.spec.warmStart) ? object.spec.warmStart : []",
+    "warmBefore": "oldObject != null && has(oldObject.spec.warmStart)"
+    " ? oldObject.spec.warmStart : []",
+    "added": "variables.warm.map(w, has(w.added) ? w.added : {})",
     "pod": "has(object.spec.template.pod.spec) ? object.spec.template.pod.spec : {}",
     "containers": "has(variables.pod.containers) && type(variables.pod.containers) == list"
     " ? variables.pod.containers : []",
@@ -101,6 +105,12 @@ _VALUES: Final = (
 CHECKS: Final = (
     *_given("spec.initial", "variables.initial"),
     *_given("spec.sampler.list.configurations", "variables.listed"),
+    *_given("spec.warmStart.added", "variables.added"),
+    Check(
+        "spec.warmStart",
+        "oldObject == null || variables.warm == variables.warmBefore",
+        "warmStart cannot change after creation; make a new Study",
+    ),
     Check(
         "spec.initial",
         "oldObject == null || variables.initial == variables.before",

@@ -12,6 +12,7 @@ from scaletune.api.rules import immutable, map_by, matching, rule, rules
 from scaletune.api.scaling import ScalingRule
 from scaletune.api.space import Parameter
 from scaletune.api.study_rules import SPEC_RULES
+from scaletune.api.warm_start import Prior, WarmStarts
 
 GPU_HOURS_MAX: Final = 10_000_000
 TRIALS_MAX: Final = 10_000  # that a Study stays cheap with, in etcd and in every plan
@@ -179,6 +180,9 @@ class StudySpec(Model):
     ] = ()
     """initial are your own first configurations, as maps from parameter to value. A parameter that
     one leaves out takes its center, else is drawn."""
+    warm_start: WarmStarts = ()
+    """warmStart names earlier studies, whose results this one begins with. They are read once,
+    when they have finished; until then nothing is tried."""
     checkpoints: Annotated[Checkpoints, Field(json_schema_extra=_fixed("checkpoints"))] | None = (
         None
     )
@@ -255,6 +259,8 @@ class StudyStatus(Model):
     all_reached: int = 0
     """allReached is the milestone that all of pbt's population have reached; it only grows. The
     checkpoints of earlier ones are deleted."""
+    prior: Prior | None = None
+    """prior is what was taken over from the studies that spec.warmStart names."""
     selector: Annotated[str, Field(max_length=253)] = ""
     """selector finds the study's pods; it is for the scale subresource."""
     policy: Annotated[str, Field(max_length=253)] = ""
@@ -278,7 +284,12 @@ class StudyStatus(Model):
         "a Study's name has at most 40 characters, lower-case letters, digits and '-', and begins"
         " with a letter: trials and pods are named after it",
         fieldPath=".metadata.name",
-    )
+    ),
+    rule(
+        "self.spec.warmStart.all(w, w.study != self.metadata.name)",
+        "a study cannot begin with its own results; name an earlier one",
+        fieldPath=".spec.warmStart",
+    ),
 )
 class Study(Model):
     """A search over hyperparameters, from its definition to its result."""

@@ -57,6 +57,7 @@ class Origin(Model):
 
     kind: Literal[
         "Initial",
+        "WarmStart",
         "Random",
         "Grid",
         "Sobol",
@@ -67,11 +68,11 @@ class Origin(Model):
         "Repeat",
         "Child",
     ]
-    """kind is Initial for one of spec.initial, else how the sampler found it: Random, Grid,
-    Sobol and List saw no other trial, Center was drawn around the centers, Mutation changes a good
-    trial, Model was proposed by a model of the trials so far, Repeat runs a good trial once more
-    with another seed, Child goes on from the checkpoint of its parent, with values that pbt
-    explores around the parent's."""
+    """kind is Initial for one of spec.initial, WarmStart for one of an earlier study, else how the
+    sampler found it: Random, Grid, Sobol and List saw no other trial, Center was drawn around the
+    centers, Mutation changes a good trial, Model was proposed by a model of the trials so far,
+    Repeat runs a good trial once more with another seed, Child goes on from the checkpoint of its
+    parent, with values that pbt explores around the parent's."""
     of: int | None = None
     """of is the index of the trial that a Mutation changes, a Repeat repeats or a Child goes on
     from."""

@@ -12,6 +12,7 @@ from scaletune.api.trial import trial_name
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.snapshot import read_snapshot
 from scaletune.core.plan import plan
+from scaletune.core.prior import is_awaited
 from scaletune.core.reasons import explain
 from scaletune.shells.replay import InvalidLedger, read_lines, replay
 
@@ -19,6 +20,7 @@ from scaletune.shells.replay import InvalidLedger, read_lines, replay
 def print_plan(paths: Sequence[str], now: float | None, output: str) -> None:
     """The plan for a snapshot in files."""
     snapshot = read_snapshot(paths)
+    _expect_prior(snapshot.study, paths)
     instant = time.time() if now is None else now
     try:
         made = plan(snapshot.study, snapshot.trials, instant)
@@ -30,6 +32,7 @@ def print_plan(paths: Sequence[str], now: float | None, output: str) -> None:
 def print_replay(study: str, ledger: str, output: str) -> None:
     """The decisions for a Study and a ledger of reports."""
     snapshot = read_snapshot([study])
+    _expect_prior(snapshot.study, [study])
     try:
         text = Path(ledger).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -39,6 +42,16 @@ def print_replay(study: str, ledger: str, output: str) -> None:
     except InvalidLedger as error:
         raise Refusal(f"{ledger}: {error}") from None
     _show(snapshot.study, Plan(tuple(decisions)), output, actions=False)
+
+
+def _expect_prior(study: Study, paths: Sequence[str]) -> None:
+    """What earlier studies hand on stands in the stored Study alone."""
+    if is_awaited(study):
+        raise Refusal(
+            f"{', '.join(paths)}: spec.warmStart names earlier studies, and status.prior does not"
+            " say what they hand on; give the Study as it is stored, from the folder of its run"
+            " or by `kubectl get -o yaml`"
+        )
 
 
 def as_json(made: Plan, *, actions: bool = True) -> dict[str, Any]:

@@ -98,6 +98,8 @@ def summary(figures: Figures, places: Iterable[str]) -> RenderableType:
     """The whole of it; `places` are where its files are."""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", f"{figures.study.metadata.name}: {ending(figures.study)}")
+    if (prior := figures.study.status.prior) is not None:
+        table.add_row("begins", f"with {prior.message}")
     table.add_row("best", best(figures))
     if (found := figures.confirmation) is not None:
         table.add_row("confirmed", confirmation.table(found))

@@ -14,6 +14,7 @@ from scaletune.cli.figures import Figures
 from scaletune.cli.live import Watcher
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_study
+from scaletune.core.prior import NoPriorError
 from scaletune.shells.local import machine
 from scaletune.shells.local.edits import ChangedError, Edits
 from scaletune.shells.local.folder import Folder, FolderError
@@ -38,7 +39,7 @@ def run_study(
     try:
         with Watcher(console, fresh=fresh) as watcher:
             view = run(Wish(study, Path(path).parent, folder, edits), watcher)
-    except ChangedError as error:
+    except (ChangedError, NoPriorError) as error:
         raise Refusal(f"{path}: {error}") from None
     except (FolderError, machine.UnrunnableError) as error:
         raise Refusal(str(error)) from None

@@ -14,6 +14,9 @@ from scaletune.api import reader
 from scaletune.api.study import Study
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_study
+from scaletune.core.prior import NoPriorError
+from scaletune.shells.local.earlier import RUNS, begun
+from scaletune.shells.local.folder import FolderError
 from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
 from scaletune.shells.simulate.objectives import InvalidObjective, ObjectiveError, load
 from scaletune.shells.simulate.outcome import outcome
@@ -43,7 +46,7 @@ class Wishes:
 
 def simulate_study(path: str, wishes: Wishes) -> int:
     """Simulate it and print; the exit code. Raises Refusal."""
-    study = read_study(path, pod=_POD)
+    study = _begun(path, read_study(path, pod=_POD))
     circumstances = _circumstances(wishes)
     seeds = [study.spec.seed] if wishes.seeds is None else _seeds(wishes.seeds)
     folder = None if wishes.ledger is None else _folder(Path(wishes.ledger))
@@ -70,6 +73,14 @@ def simulate_study(path: str, wishes: Wishes) -> int:
 
         words.screen().print(forecast.forecast(shell.study, outcomes))
     return 0
+
+
+def _begun(path: str, study: Study) -> Study:
+    """With what runs of earlier studies hand on."""
+    try:
+        return begun(study, [RUNS])
+    except (NoPriorError, FolderError) as error:
+        raise Refusal(f"{path}: {error}") from None
 
 
 def _circumstances(wishes: Wishes) -> Circumstances:
@@ -140,7 +151,8 @@ def _write_ledger(folder: Path, study: Study, lines: list[Line]) -> None:
     fields: Mapping[str, Any] = study.to_yaml_fields()
     resource = {"apiVersion": study.api_version, "kind": study.kind}
     metadata = {"name": study.metadata.name}
-    text = reader.write({**resource, "metadata": metadata, "spec": fields["spec"]})
+    prior = {"status": {"prior": fields["status"]["prior"]}} if study.status.prior else {}
+    text = reader.write({**resource, "metadata": metadata, "spec": fields["spec"], **prior})
     try:
         (folder / "study.yaml").write_text(text, encoding="utf-8")
         ledger = folder / f"seed-{study.spec.seed}.jsonl"

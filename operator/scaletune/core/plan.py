@@ -39,6 +39,7 @@ from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending, ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
+from scaletune.core.prior import is_awaited
 from scaletune.core.starts import Start, decided, exploiting, next_start
 
 Following = Callable[[Study, Ledger], Start | None]
@@ -54,7 +55,9 @@ def plan(study: Study, trials: Iterable[Trial], now: float) -> Plan:
 
 
 def decide(study: Study, ledger: Ledger, now: float) -> Plan:
-    """The plan for a ledger of the study's trials."""
+    """The plan for a ledger of the study's trials; nothing before earlier studies are read."""
+    if is_awaited(study) and study.spec.state != "Stopped":
+        return Plan()
     now = max([now, *(budget.instant(at) for at in _timestamps(study))])
     decisions, ledger = judge(study, ledger)
     actions: list[Action] = [

@@ -1,81 +1,244 @@
-"""Prior: what an earlier study hands on to a new one, as configurations of the new one's space.
+"""Prior: what earlier studies hand on to a new one, in the new one's space.
 
-A pure function of both, meant to be asked once, before the first plan, and its answer stored: then
-`plan` never reads another study. A configuration may leave parameters out, as one of `initial` may:
-those that were added since, and those whose value the new space does not have. They take their
-center, else a draw. Parameters that were removed are dropped.
+A pure function of all of them. A shell asks it once, before the first plan, and stores the answer
+in the new Study's status: `plan` never reads another study, and waits until it is there.
+
+Only ranks within an earlier study count: its values belong to another budget, model or data. A
+value that the new space does not have is handled by one rule, and told: a number beyond the range
+is moved to the nearer end; whatever else is not in the space is left out, and takes the center or
+a draw, as in one of `initial`.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
+from scaletune.api.warm_start import CONFIGURATIONS_MAX, MESSAGE_MAX, Prior, WarmStart
+from scaletune.core.ledger import sign_of
 from scaletune.core.samplers.draws import Value
 
-TOP_MAX: Final = 20  # configurations; they are stored in the new Study's status
+Given = dict[str, Value]
+Stored = tuple[Study, Iterable[Trial]]
 
-Configuration = dict[str, Value]
+
+class NoPriorError(Exception):
+    """An earlier study has nothing to hand on, or not yet; `reason` is one CamelCase word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
-def handed_on(
-    spec: StudySpec, earlier: Study, trials: Iterable[Trial], top: int
-) -> tuple[Configuration, ...]:
-    """The best distinct configurations of an earlier study, best first, in this one's space."""
-    found: dict[str, Configuration] = {}
-    for trial in _best_first(earlier, trials):
-        if len(found) == min(top, TOP_MAX):
+def is_awaited(study: Study) -> bool:
+    """Whether earlier studies are to be read before anything can be planned."""
+    return bool(study.spec.warm_start) and study.status.prior is None
+
+
+def with_prior(study: Study, earlier: Mapping[str, Stored]) -> Study:
+    """The Study, ready to be planned; `earlier` are those there are. Raises NoPriorError."""
+    if not is_awaited(study):
+        return study
+    status = study.status.model_copy(update={"prior": prior(study.spec, earlier)})
+    return study.model_copy(update={"status": status})
+
+
+def first_configurations(study: Study) -> tuple[Mapping[str, Any], ...]:
+    """What is tried before the sampler is asked: the user's own, then those of earlier studies."""
+    found = study.status.prior
+    return (*study.spec.initial, *(() if found is None else found.configurations))
+
+
+def centred(study: Study) -> Study:
+    """The Study with the centers that an earlier one gives."""
+    found = study.status.prior
+    if found is None or not found.center:
+        return study
+    parameters = tuple(_with_center(each, found.center) for each in study.spec.parameters)
+    spec = study.spec.model_copy(update={"parameters": parameters})
+    return study.model_copy(update={"spec": spec})
+
+
+def _with_center(parameter: Parameter, center: Mapping[str, Any]) -> Parameter:
+    if parameter.name not in center:
+        return parameter
+    space = parameter.space.model_copy(update={"center": center[parameter.name]})
+    kind = {FloatSpace: "float_", IntSpace: "int_", ChoiceSpace: "choice"}[type(space)]
+    return parameter.model_copy(update={kind: space})
+
+
+# ---- reading earlier studies
+
+
+def prior(spec: StudySpec, earlier: Mapping[str, Stored]) -> Prior:
+    """What is taken over from all that `spec.warmStart` names. Raises NoPriorError."""
+    configurations: dict[str, Given] = {}
+    center: Given = {}
+    told = []
+    own = [json.dumps(each, sort_keys=True) for each in spec.initial]
+    for entry in spec.warm_start:
+        study, trials = _judged(spec, entry, earlier.get(entry.study))
+        translation = Translation(spec, study.spec, entry)
+        best = _configurations(translation, best_first(study, trials))
+        if entry.mode == "Center":
+            center = best[0]
+            told.append(f"the centers from {entry.study}{translation.words()}")
+            continue
+        for each in best:
+            key = json.dumps(each, sort_keys=True)
+            if key not in own and len(configurations) < CONFIGURATIONS_MAX:
+                configurations.setdefault(key, each)
+        count = f"{len(best)} configuration" + ("s" if len(best) > 1 else "")
+        told.append(f"{count} from {entry.study}{translation.words()}")
+    return Prior(
+        configurations=tuple(configurations.values()),
+        center=center or None,
+        message="; ".join(told)[:MESSAGE_MAX],
+    )
+
+
+def _judged(spec: StudySpec, entry: WarmStart, found: Stored | None) -> Stored:
+    """The earlier study, if it can be learned from."""
+    name = entry.study
+    if found is None:
+        raise NoPriorError(
+            "EarlierStudyMissing",
+            f"spec.warmStart: there is no study {name}. Bring it back, or make a new Study that"
+            " does not name it",
+        )
+    study, trials = found
+    if not is_true(study.status.conditions, FINISHED):
+        raise NoPriorError(
+            "EarlierStudyUnfinished",
+            f"spec.warmStart: {name} has not finished. Let it end; or set its spec.state to"
+            " Stopped, and what it has found by then is taken",
+        )
+    theirs, ours = study.spec.objectives[0], spec.objectives[0]
+    if (theirs.metric, theirs.goal) != (ours.metric, ours.goal):
+        raise NoPriorError(
+            "OtherObjective",
+            f"spec.warmStart: {name} was to {theirs.goal} {theirs.metric}, this study is to"
+            f" {ours.goal} {ours.metric}, so its best need not be good here. If they should be"
+            " tried all the same, write them into spec.initial of a new Study",
+        )
+    return study, trials
+
+
+def _configurations(translation: "Translation", best: Iterable[Trial]) -> list[Given]:
+    """The best distinct ones, as many as are wanted."""
+    name, found = translation.entry.study, dict[str, Given]()
+    judged = False
+    for trial in best:
+        if len(found) == translation.entry.top:
             break
-        # As sampled: this study's own scaling rules are applied to them again.
-        kept = _kept(spec, {each.name: each.value for each in trial.spec.values})
-        if kept:
-            found.setdefault(json.dumps(kept, sort_keys=True), kept)
-    return tuple(found.values())
+        judged = True
+        translated = translation.of(trial)
+        if translated:
+            found.setdefault(json.dumps(translated, sort_keys=True), translated)
+    if not judged:
+        raise NoPriorError(
+            "NothingFound",
+            f"spec.warmStart: no trial of {name} has a value, so there is nothing to begin with;"
+            " make a new Study that does not name it",
+        )
+    if not found:
+        raise NoPriorError(
+            "NothingInCommon",
+            f"spec.warmStart: no parameter of {name} has a value that this study's parameters can"
+            f" take; it searched {', '.join(each.name for each in translation.theirs.parameters)}",
+        )
+    return list(found.values())
 
 
-def digest(configurations: Iterable[Configuration]) -> str:
-    """What tells one answer from another."""
-    said = json.dumps(list(configurations), sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _best_first(earlier: Study, trials: Iterable[Trial]) -> list[Trial]:
-    """As `best` in a Study's status: the highest milestone, the value, then the lower index."""
-    sign = 1.0 if earlier.spec.objectives[0].goal == "Minimize" else -1.0
+def best_first(study: Study, trials: Iterable[Trial]) -> list[Trial]:
+    """The trials with a value: the study's best, then by the highest milestone and the value."""
+    sign, best = sign_of(study.spec.objectives[0].goal), study.status.best
     judged = []
     for trial in trials:
-        if trial.spec.role != "Search":
-            continue
         reached = [(each.at, each.value) for each in trial.status.milestones]
         values = [(at, value) for at, value in reached if value is not None]
-        if values:
+        if values and trial.spec.role == "Search":
             at, value = max(values)
-            judged.append(((-at, sign * value, trial.spec.index), trial))
+            is_best = best is not None and best.index == trial.index  # which may be a confirmed one
+            judged.append(((not is_best, -at, sign * value, trial.index), trial))
     return [trial for _, trial in sorted(judged, key=lambda each: each[0])]
 
 
-def _kept(spec: StudySpec, values: Configuration) -> Configuration:
-    return {
-        parameter.name: values[parameter.name]
-        for parameter in spec.parameters
-        if parameter.name in values and _has(parameter, values[parameter.name])
-    }
+@dataclass
+class Translation:
+    """From an earlier study's space to this one's; counts what cannot be taken as it is."""
+
+    spec: StudySpec
+    theirs: StudySpec
+    entry: WarmStart
+    moved: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def of(self, trial: Trial) -> Given:
+        """A trial's configuration; empty when nothing of it is left."""
+        known, found = self._known(trial), Given()
+        for parameter in self.spec.parameters:
+            if parameter.name not in known:
+                continue
+            value = fitting(parameter, known[parameter.name])
+            if value is None:
+                self.left_out[parameter.name] += 1
+                continue
+            self.moved[parameter.name] += value != known[parameter.name]
+            found[parameter.name] = value
+        return {**self._added(known), **found} if found else {}
+
+    def words(self) -> str:
+        """What a person should know of it."""
+        ours = {each.name for each in self.spec.parameters}
+        theirs = {each.name for each in self.theirs.parameters}
+        return "".join(
+            f"; {note} {', '.join(sorted(names))}"
+            for note, names in (
+                ("not searched there:", ours - theirs),
+                ("no parameter here:", theirs - ours),
+                ("moved to the nearest value of its range:", +self.moved),
+                ("values that cannot be taken here, left out:", +self.left_out),
+            )
+            if names
+        )
+
+    def _known(self, trial: Trial) -> Given:
+        """The values that mean the same here: sampled ones where the same rule scales them."""
+        sampled = {each.name: each.value for each in trial.spec.values}
+        used, known = trial.spec.used, Given()
+        for name, value in sampled.items():
+            ours = [each for each in self.spec.scaling_rules if each.parameter == name]
+            theirs = [each for each in self.theirs.scaling_rules if each.parameter == name]
+            if ours == theirs:
+                known[name] = value
+            elif not ours:
+                known[name] = used[name]
+            else:
+                self.left_out[name] += 1
+        return known
+
+    def _added(self, known: Given) -> Given:
+        added = self.entry.added or {}
+        return {name: each for name, each in added.items() if name not in known}
 
 
-def _has(parameter: Parameter, value: Value) -> bool:
-    """Whether a value belongs to a parameter's space; one with a fraction is no whole number."""
+def fitting(parameter: Parameter, value: Value) -> Value | None:
+    """The value as the parameter can take it: a number beyond its range at the nearer end."""
     space = parameter.space
     if isinstance(space, ChoiceSpace) or isinstance(value, str):
-        return space.values is not None and value in space.values
-    if isinstance(space, IntSpace) and value != int(value):
-        return False
+        return value if space.values is not None and value in space.values else None
+    if isinstance(space, IntSpace):
+        value = round(value)
     if space.values is not None:
-        return value in space.values
-    assert isinstance(space, FloatSpace | IntSpace)
+        return value if value in space.values else None
     low, high = space.min, space.max
-    inside = (low is None or value >= low) and (high is None or value <= high)
-    positive = space.scale == "Linear" or value > 0
-    return inside and positive and (space.scale != "Logit" or value < 1)
+    value = value if low is None else max(value, low)
+    value = value if high is None else min(value, high)
+    outside = (space.scale != "Linear" and value <= 0) or (space.scale == "Logit" and value >= 1)
+    return None if outside else value

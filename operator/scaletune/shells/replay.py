@@ -21,7 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from scaletune.api.action import Decide
 from scaletune.api.model import Int, Metadata, Model, Number
-from scaletune.api.study import Budget, Study
+from scaletune.api.study import Budget, Study, StudyStatus
 from scaletune.api.trial import (
     CONFIRMING_FROM,
     TERMINAL,
@@ -144,9 +144,11 @@ class World:
         update = {"budget": budget, "state": "Running"}
         self.counts_places, self.promotions = counts_places, 0
         """Otherwise so many promotions are made as the lines of a snapshot say."""
-        self.study = Study(metadata=study.metadata, spec=study.spec.model_copy(update=update))
+        status = StudyStatus(prior=study.status.prior)
+        spec = study.spec.model_copy(update=update)
+        self.study = Study(metadata=study.metadata, spec=spec, status=status)
         self.ledger = Ledger.of(self.study, ())
-        self.most = configurations_at_most(study.spec)
+        self.most = configurations_at_most(study)
         self.leaving: set[int] = set()
         self.decisions: list[Decide] = []
 

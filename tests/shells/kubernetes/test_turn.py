@@ -1,6 +1,7 @@
 """One turn over a Study in which something is wrong."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,56 @@ async def _turn(cluster: Cluster, shell: Shell) -> None:
             continue
         return
     raise AssertionError("no turn comes to its end")
+
+
+def _earlier() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A Study that has ended, and the Trial that it tried."""
+    study = given.raw_study()
+    study["metadata"] = {"name": "old", "namespace": "ml"}
+    trial = given.raw_trial(milestones=[{"at": 27, "value": 1.0}])
+    trial["metadata"] = {"name": "old-0000", "namespace": "ml"}
+    trial["spec"]["study"] = "old"
+    return study, trial
+
+
+def test_a_study_waits_for_an_earlier_one_and_begins_with_its_best_when_it_has_ended() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        study = given.raw_study(warmStart=[{"study": "old"}])
+        study["metadata"] = {"name": "s", "namespace": "ml"}
+        cluster.add(STUDY, study)
+        shell = Shell(cluster, Settings())
+        assert await _unready(cluster, shell) == "EarlierStudyMissing"
+
+        study, trial = _earlier()
+        owner = cluster.add(STUDY, study)["metadata"]["uid"]
+        owners = [{"uid": owner, "controller": True, "kind": "Study", "name": "old"}]
+        trial["metadata"]["ownerReferences"] = owners
+        cluster.add(TRIAL, trial)
+        assert await _unready(cluster, shell) == "EarlierStudyUnfinished"
+        assert len(cluster.all(TRIAL)) == 1
+
+        ended = {"type": "Finished", "status": "True", "reason": "Completed"}
+        [raw] = [each for each in cluster.all(STUDY) if each["metadata"]["name"] == "old"]
+        await cluster.replace(STUDY, {**raw, "status": {"conditions": [ended]}}, "status")
+        await _turn(cluster, shell)
+        await shell.stop()
+
+        [raw] = [each for each in cluster.all(STUDY) if each["metadata"]["name"] == "s"]
+        assert raw["status"]["prior"]["configurations"] == [{"x": 0.25}]
+        [first] = [each for each in cluster.all(TRIAL) if each["spec"]["study"] == "s"]
+        assert first["spec"]["origin"]["kind"] == "WarmStart"
+        assert first["spec"]["parameters"] == [{"name": "x", "float": 0.25}]
+
+    asyncio.run(scenario())
+
+
+async def _unready(cluster: Cluster, shell: Shell) -> str:
+    """Why the Study is not ready after a turn."""
+    await _turn(cluster, shell)
+    [study] = [each for each in cluster.all(STUDY) if each["metadata"]["name"] == "s"]
+    [ready] = [each for each in study["status"]["conditions"] if each["type"] == "Ready"]
+    return str(ready["reason"])
 
 
 @pytest.mark.parametrize("wish", ["Paused", "Stopped"])

@@ -44,7 +44,7 @@ def policy_of(study: Study) -> Policy:
     levels, brackets, spec = rungs.milestones(study), rungs.brackets(study), study.spec.policy
     if spec.asha is not None:
         return asha.policy(spec.asha, levels, brackets)
-    coming = Coming(study.status.created, configurations_at_most(study.spec))
+    coming = Coming(study.status.created, configurations_at_most(study))
     if spec.successive_halving is not None:
         return Synchronous(levels, spec.successive_halving.eta, brackets, coming)
     if spec.hyperband is not None:
@@ -60,7 +60,7 @@ def population_of(study: Study) -> Population | None:
     """The policy of a Study whose trials may go on from each other's checkpoints."""
     if study.spec.policy.pbt is None:
         return None
-    limit = configurations_at_most(study.spec)
+    limit = configurations_at_most(study)
     return Population(
         levels=rungs.milestones(study),
         spec=study.spec,

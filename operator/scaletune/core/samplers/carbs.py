@@ -25,6 +25,7 @@ from scaletune.core.numerics import original, pareto, pareto_search
 from scaletune.core.numerics.basic_space import Dimension, Space
 from scaletune.core.numerics.gaussian_process import Array
 from scaletune.core.numerics.pareto_search import Knowledge, Seen
+from scaletune.core.prior import first_configurations
 from scaletune.core.samplers.draws import Value
 from scaletune.core.seeds import Stream, stream
 
@@ -52,7 +53,7 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
     """The configuration of a trial, and where it comes from."""
     assert study.spec.policy.carbs is not None
     spec, cube = study.spec.policy.carbs, _cube(study.spec)
-    if index == len(study.spec.initial) == 0:
+    if index == len(first_configurations(study)) == 0:
         return cube.values(np.array(cube.center)), Origin(kind="Center")
     ended = list(_ended(cube, ledger))
     whole = [

@@ -1,13 +1,14 @@
 """What is tried next: a configuration is a pure function of the study, its records and the index.
 
-`initial` comes first, whatever the sampler. Only the adaptive one looks at records; a Trial that is
-stored wins over what it would say today.
+`initial` comes first, whatever the sampler, then what earlier studies hand on. Only the adaptive
+one looks at records; a Trial that is stored wins over what it would say today.
 """
 
 from scaletune.api.space import Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Origin, ParameterValue
 from scaletune.core.ledger import Ledger
+from scaletune.core.prior import centred, first_configurations
 from scaletune.core.samplers import grid, sobol
 from scaletune.core.samplers.draws import Value, draw, typed, uniform
 
@@ -16,15 +17,16 @@ Configuration = tuple[tuple[ParameterValue, ...], Origin]
 
 def configuration(study: Study, ledger: Ledger, index: int) -> Configuration | None:
     """The configuration of trial `index`, and where it comes from; None when none is left."""
+    study = centred(study)
     spec = study.spec
-    found = _given(spec, index) or _sampled(study, ledger, index)
+    found = _given(study, index) or _sampled(study, ledger, index)
     return None if found is None else (typed(spec, found[0]), found[1])
 
 
-def configurations_at_most(spec: StudySpec) -> int | None:
+def configurations_at_most(study: Study) -> int | None:
     """How many trials there will be: what the budget allows and the sampler gives, if limited."""
-    size = sampler_size(spec)
-    limits = [spec.budget.trials, size and size + len(spec.initial)]
+    size, first = sampler_size(study.spec), len(first_configurations(study))
+    limits = [study.spec.budget.trials, size and size + first]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -36,17 +38,20 @@ def sampler_size(spec: StudySpec) -> int | None:
     return None if named.grid is None else grid.size(spec, named.grid.points)
 
 
-def _given(spec: StudySpec, index: int) -> tuple[dict[str, Value], Origin] | None:
-    """A configuration that the user has written out: one of `initial`, then of a `list`."""
+def _given(study: Study, index: int) -> tuple[dict[str, Value], Origin] | None:
+    """A configuration that is written out: of `initial`, of an earlier study, then of a `list`."""
+    spec, first = study.spec, first_configurations(study)
     listed = () if spec.sampler.list_ is None else spec.sampler.list_.configurations
-    if index >= len(spec.initial) + len(listed):
+    if index >= len(first) + len(listed):
         return None
-    given = (*spec.initial, *listed)[index]
+    given = (*first, *listed)[index]
     values = {
         parameter.name: given.get(parameter.name, _unsaid(spec, index, parameter))
         for parameter in spec.parameters
     }
-    return values, Origin(kind="Initial" if index < len(spec.initial) else "List")
+    if index < len(spec.initial):
+        return values, Origin(kind="Initial")
+    return values, Origin(kind="WarmStart" if index < len(first) else "List")
 
 
 def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
@@ -56,7 +61,7 @@ def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
 
 
 def _sampled(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin] | None:
-    spec, number = study.spec, index - len(study.spec.initial)
+    spec, number = study.spec, index - len(first_configurations(study))
     if spec.policy.carbs is not None:
         from scaletune.core.samplers import carbs  # numpy: see below
 

@@ -17,9 +17,10 @@ from scaletune.api.study import Study, StudyStatus
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.core.ledger import Ledger
+from scaletune.core.prior import NoPriorError, is_awaited
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import differs_beyond_cost
-from scaletune.shells.kubernetes import events, mishaps, reconciler, requeues, status
+from scaletune.shells.kubernetes import earlier, events, mishaps, reconciler, requeues, status
 from scaletune.shells.kubernetes.acceptance import Acceptance
 from scaletune.shells.kubernetes.apply import Writer, carry_out
 from scaletune.shells.kubernetes.books import entered
@@ -34,6 +35,7 @@ from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.rehearsal import Rehearsal
 from scaletune.shells.kubernetes.reports import message_of
 from scaletune.shells.kubernetes.snapshot import Snapshot, Stores
+from scaletune.shells.kubernetes.starting import Obstacle
 from scaletune.shells.kubernetes.workload import template_hash
 
 RUNNING_SECONDS: Final = 10.0
@@ -85,7 +87,8 @@ class Turn:
             snapshot = self._fresh(key)
         if await self._hindrances.note(snapshot, now):
             snapshot = self._fresh(key)
-        findings, plan = self._judged(snapshot.study), Plan()
+        findings, plan = await self._judged(snapshot.study), Plan()
+        snapshot = self._fresh(key)
         # What is wrong keeps trials from starting, and nobody from pausing or stopping them.
         if findings.problem is None or snapshot.study.spec.state != "Running":
             plan = self.planner.plan(snapshot.study, partial(self._ledger, snapshot), now)
@@ -106,9 +109,17 @@ class Turn:
             await self._summarise(snapshot, plan, findings, now)
         return self._next_look(snapshot, plan, findings, now)
 
-    def _judged(self, study: Study) -> Findings:
-        problem = self._acceptance.problem(study)
-        return Findings().with_refusal(problem)
+    async def _judged(self, study: Study) -> Findings:
+        """Whether the Study can be served; what earlier ones hand on is stored with it at first."""
+        findings = Findings().with_refusal(self._acceptance.problem(study))
+        if findings.problem is not None or not is_awaited(study):
+            return findings
+        try:
+            ready = earlier.begun(study, self.stores)
+        except NoPriorError as error:
+            return Findings(Obstacle(error.reason, str(error)))
+        await self._writer.store_study_status(study, ready.status)
+        return findings
 
     async def stop(self) -> None:
         """End what goes on beside the turns."""

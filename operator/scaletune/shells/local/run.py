@@ -19,7 +19,7 @@ from typing import Any
 from scaletune.api.study import Study
 from scaletune.api.validation import problems
 from scaletune.core.summarise import timestamp
-from scaletune.shells.local import machine
+from scaletune.shells.local import earlier, machine
 from scaletune.shells.local.edits import ChangedError, Edits
 from scaletune.shells.local.folder import Folder
 from scaletune.shells.local.ledger_file import LedgerFile
@@ -70,7 +70,8 @@ class View:
 def run(wish: Wish, watch: Callable[[View], None]) -> View:
     """Run the study until nothing more will happen, or it was interrupted.
 
-    Raises FolderError, ChangedError, machine.UnrunnableError; OSError when the disk is full.
+    Raises FolderError, ChangedError, NoPriorError, machine.UnrunnableError; OSError when the disk
+    is full.
     """
     container = machine.Container.of(wish.study, wish.study_folder)
     wish.folder.make()
@@ -89,6 +90,7 @@ def _begin(wish: Wish, container: machine.Container) -> Shell:
         path.unlink()
     stored = folder.read_study()
     study = _bounded(_new(wish.study) if stored is None else adopted(stored, wish.study))
+    study = earlier.begun(study, (folder.root.parent, earlier.RUNS))
     if study != stored:
         folder.write_study(study)
     shell = Shell(folder, study, container, folder.read_trials(), LedgerFile(folder.ledger))

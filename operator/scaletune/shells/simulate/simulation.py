@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scaletune.api.study import Study
+from scaletune.api.study import Study, StudyStatus
 from scaletune.core import budget, confirmation
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.objectives import Function
@@ -44,7 +44,8 @@ def begin(setting: Setting, seed: int) -> Shell:
         update["parallelism"] = setting.workers
     spec = setting.study.spec.model_copy(update=update)
     metadata = setting.study.metadata.model_copy(update={"generation": 1})
-    study = Study(metadata=metadata, spec=spec)
+    status = StudyStatus(prior=setting.study.status.prior)
+    study = Study(metadata=metadata, spec=spec, status=status)
     site = Site(
         nodes=spec.parallelism,
         devices=spec.template.devices,
