@@ -156,6 +156,43 @@ def test_a_gang_that_has_only_some_of_its_nodes_gives_them_back_when_it_is_pause
     assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
 
 
+@pytest.mark.slow
+def test_a_gang_that_is_suspended_and_resumed_by_hand_goes_on_as_the_same_attempt(
+    two_nodes: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    training = {"unit": "Step", "max": 24}
+    two_nodes.apply(_study(namespace, 2, training=training, budget={"trials": 1}))
+
+    def the_trial() -> Trial | None:
+        found = studies.stored(two_nodes, namespace, "gang")[1]
+        return found[0] if found else None
+
+    def has_trained() -> bool:
+        trial = the_trial()
+        checkpoint = None if trial is None else trial.status.checkpoint
+        return checkpoint is not None and checkpoint.step > 2
+
+    def suspend(value: bool) -> None:
+        patch = json.dumps({"spec": {"suspend": value}})
+        two_nodes.kubectl("patch", "job", "gang-0000-a1", "-n", namespace, "-p", patch)
+
+    wait_until("it has trained", has_trained, seconds_max=150)
+    suspend(True)
+    wait_until(
+        "its pods are gone", lambda: not two_nodes.get("pods", "-n", namespace)["items"], 150
+    )
+    wait_until("it waits", lambda: (trial := the_trial()) and trial.status.state == "Pending", 60)
+    suspend(False)
+    _, [trial] = studies.wait_for_end(two_nodes, namespace, "gang", seconds_max=180)
+
+    assert [each.cause for each in trial.status.attempts] == ["Done"]
+    assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
+    x = trial.spec.parameters[0].value
+    lines = (checkpoints.folder / f"losses-{x}").read_text().splitlines()
+    assert sorted({int(line.split()[0]) for line in lines}) == list(range(1, 25))
+    assert operator.complaints() == []
+
+
 def _patch(cluster: Connection, namespace: str, spec: dict[str, Any]) -> None:
     patch = json.dumps({"spec": spec})
     cluster.kubectl("patch", "study", "gang", "-n", namespace, "--type=merge", "-p", patch)
