@@ -1,5 +1,7 @@
 """Claims about failures: how an attempt ended, and whose fault it was."""
 
+from typing import Any
+
 import pytest
 
 from scaletune.api.trial import Trial
@@ -116,6 +118,44 @@ def test_a_journal_that_nobody_comes_to_read_is_given_up_at_last() -> None:
         crashes = found.crashes
 
     assert verdict(ran(crashes), gone, RETRIES).kind == "RetriesExhausted"
+
+
+def _of_memory(*causes: str, **status: Any) -> Trial:
+    """A trial whose attempts ended so, and whose latest is over just now."""
+    attempts = [{"number": number, "cause": cause} for number, cause in enumerate(causes, 1)]
+    attempts.append({"number": len(causes) + 1, "incarnation": "now"})
+    return given.trial(0, state="Running", attempts=attempts, **status)
+
+
+def test_who_was_killed_for_want_of_memory_without_a_word_has_failed_once_its_journal_is_read() -> (
+    None
+):
+    killed = End(137, out_of_memory=True, is_unheard=True)
+    first = verdict(_of_memory(), killed, RETRIES)
+    assert (first.event, first.cause, first.kind) == (Event.LOST, "OutOfMemory", None)
+
+    newer = {"incarnation": "before", "step": 5}
+    read = verdict(
+        _of_memory("OutOfMemory", checkpoint=newer), End(1, said(Reason.REPLAYED)), RETRIES
+    )
+    assert (read.event, read.kind) == (Event.FAILED, "OutOfMemory")
+    assert read.reason == "attempt 1 ran out of memory, and left no last words but its journal"
+    # The journal says how it had ended before.
+    done = verdict(_of_memory("OutOfMemory"), End(0, said(Reason.DONE)), RETRIES)
+    assert done.event is Event.COMPLETED
+
+
+def test_the_reader_of_a_journal_may_be_lost_itself_but_not_for_ever() -> None:
+    gone, drained = End(None, is_unheard=True), End(None, disrupted=True, is_unheard=True)
+    causes = ["OutOfMemory"]
+    for end in (gone, drained, gone):
+        assert verdict(_of_memory(*causes), end, 0).event is (
+            Event.LOST if len(causes) < READERS_MAX else Event.FAILED
+        )
+        causes.append("Lost")
+
+    again = verdict(_of_memory("OutOfMemory"), End(137, out_of_memory=True, is_unheard=True), 0)
+    assert (again.event, again.kind) == (Event.FAILED, "OutOfMemory")
 
 
 def test_a_newer_checkpoint_begins_the_count_anew() -> None:

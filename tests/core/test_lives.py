@@ -54,6 +54,16 @@ def test_beyond_the_last_retry_a_journal_is_read_and_nothing_trained() -> None:
     assert attempts.heard(beyond, nothing).status.crashes == retries + 1
 
 
+def test_after_a_death_for_want_of_memory_a_journal_is_read_and_nothing_trained() -> None:
+    trial = attempts.begun(given.trial(0), "life-1", "hash", AT)
+    killed = End(137, out_of_memory=True, is_unheard=True)
+    trial = attempts.ended(trial, verdict(trial, killed, 3))
+    told = attempts.trial_spec(STUDY, attempts.begun(trial, "life-2", "hash", AT))
+
+    assert told.only_replay
+    assert told.replay == (Life("life-1", 1, 0),)
+
+
 def test_a_life_whose_last_words_were_heard_is_not_asked_for() -> None:
     trial = attempts.begun(given.trial(0), "life-1", "hash", AT)
     trial = attempts.ended(trial, verdict(trial, End(1), 3))

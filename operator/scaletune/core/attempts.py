@@ -7,7 +7,7 @@ from `observe` and `plan`.
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus, trial_name
-from scaletune.core.failures import Verdict
+from scaletune.core.failures import Verdict, unread_fault
 from scaletune.core.ledger import Frame
 from scaletune.core.lifecycle import (
     Event,
@@ -36,6 +36,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
     """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
     frame, (metric, goal) = Frame.of(study), study.spec.judged_by(trial.spec.role)
     unheard = _unheard(trial)
+    has_failed = trial.status.crashes > study.spec.template.retries
     return wire.TrialSpec(
         study=study.metadata.name,
         study_uid=study.metadata.uid,
@@ -53,7 +54,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         processes=study.spec.template.devices,
         replay=unheard,
         keep=frame.population > 0,
-        only_replay=bool(unheard) and trial.status.crashes > study.spec.template.retries,
+        only_replay=(bool(unheard) and has_failed) or unread_fault(trial) is not None,
     )
 
 

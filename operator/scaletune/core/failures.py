@@ -6,12 +6,13 @@ drained node, a preemption, a SIGTERM) is nobody's fault and not counted; of the
 `template.retries` may follow each other without a newer checkpoint.
 
 The last of them may have ended without a word. Then one more attempt only reads its journal: what
-that holds is not lost, and a newer checkpoint in it lets the trial go on.
+that holds is not lost, and a newer checkpoint in it lets the trial go on. So it is when the kernel
+has killed all of a pod for want of memory, only that no checkpoint helps.
 """
 
 from dataclasses import dataclass, replace
 
-from scaletune.api.trial import FailureKind, Trial
+from scaletune.api.trial import Attempt, FailureKind, Trial
 from scaletune.core.lifecycle import Event, is_outdated
 from scaletune_trainer.wire import ExitCode, Reason, TerminationMessage
 
@@ -89,6 +90,8 @@ def _judged(trial: Trial, end: End, retries: int) -> Verdict:
     if reason in _FAULTS:
         kind = _FAULTS[reason]
         words = _words(end, reason) if kind != "Diverged" else "the objective was not finite"
+        if reason is Reason.OUT_OF_MEMORY and end.is_unheard and unread_fault(trial) is None:
+            return Verdict(Event.LOST, reason, reason=words, crashes=trial.status.crashes)
         return Verdict(Event.FAILED, reason, kind, words, trial.status.crashes)
     is_gone = end.message is None and end.exit_code is None
     return _crashed(trial, end, LOST if is_gone else reason, retries)
@@ -97,6 +100,14 @@ def _judged(trial: Trial, end: End, retries: int) -> Verdict:
 def incompatible(trial: Trial, words: str) -> Verdict:
     """What a trainer of another release means: the image is wrong, and would be again."""
     return Verdict(Event.FAILED, OTHER_VERSION, "UserError", words, trial.status.crashes)
+
+
+def unread_fault(trial: Trial) -> Attempt | None:
+    """The attempt by whose end the trial has failed, as soon as its journal has been read."""
+    exploits, ended = trial.status.exploits, trial.status.attempts[:-1]
+    given_up = exploits[-1].attempt if exploits else 0
+    mine = (each for each in ended if each.number > given_up)
+    return next((each for each in mine if each.cause == Reason.OUT_OF_MEMORY), None)
 
 
 def _reason(end: End) -> Reason:
@@ -117,12 +128,24 @@ def _crashed(trial: Trial, end: End, cause: str, retries: int) -> Verdict:
     has_trained = cause != Reason.REPLAYED
     crashes = 1 if progressed else trial.status.crashes + has_trained
     words = _words(end, cause)
+    if (fault := unread_fault(trial)) is not None:
+        return _read(fault, trial, Verdict(Event.LOST, cause, reason=words, crashes=crashes))
     is_unheard = end.is_unheard or any(each.unheard_after is not None for each in attempts)
     is_to_be_read = is_unheard and crashes <= retries + READERS_MAX
     if crashes > retries and not is_to_be_read:
         words = f"{crashes} crashes in a row without a newer checkpoint; the last one: {words}"
         return Verdict(Event.FAILED, cause, "RetriesExhausted", words, crashes)
     return Verdict(Event.LOST, cause, reason=words, crashes=crashes)
+
+
+def _read(fault: Attempt, trial: Trial, lost: Verdict) -> Verdict:
+    """What it means that an attempt is over that was only to read the journal of a fault."""
+    begun = [each for each in trial.status.attempts if each.number > fault.number]
+    readers = [each for each in begun if not each.withdrawal]
+    if lost.cause != Reason.REPLAYED and len(readers) < READERS_MAX:
+        return lost
+    words = f"attempt {fault.number} ran out of memory, and left no last words but its journal"
+    return replace(lost, event=Event.FAILED, kind="OutOfMemory", reason=words)
 
 
 def _words(end: End, cause: str) -> str:
@@ -134,6 +157,8 @@ def _words(end: End, cause: str) -> str:
         return end.said
     if cause == Reason.REPLAYED:
         return "it ended without last words, and its journal tells of no newer checkpoint"
+    if end.out_of_memory:
+        return "the kernel has killed it for want of memory"
     if end.exit_code is None:
         return "its processes are gone without a word"
     return f"{cause} with exit code {end.exit_code}"

@@ -12,7 +12,7 @@ from scaletune.shells.kubernetes.books import entered
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.scraper import Scraper
 from scaletune.shells.kubernetes.views import read_pod
-from scaletune_trainer.wire import Last, MilestoneReport, Reason, TerminationMessage
+from scaletune_trainer.wire import Last, MilestoneReport, Reason, Replayed, TerminationMessage
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import attempt, ended, raw_job, raw_pod, raw_trial
 
@@ -168,13 +168,30 @@ def test_a_diverged_trial_has_failed_by_its_own_fault() -> None:
     assert [m.outcome for m in trial.status.milestones] == ["Diverged"]
 
 
-def test_a_container_killed_for_memory_is_out_of_memory_even_without_a_word() -> None:
+def test_a_container_killed_for_memory_without_a_word_has_failed_once_its_journal_is_read() -> None:
     state = ended("", exit_code=137, reason="OOMKilled")
 
-    [trial] = _entered(raw_pod(state=state, phase="Failed"))
+    [killed] = _entered(raw_pod(state=state, phase="Failed"))
+    assert (killed.status.state, killed.status.failure) == ("Pending", None)
 
-    assert trial.status.failure is not None
-    assert trial.status.failure.kind == "OutOfMemory"
+    cause = {"number": 1, "cause": "OutOfMemory", "incarnation": "before"}
+    message = TerminationMessage(Reason.REPLAYED, step=0, replayed=[Replayed("before")])
+    reader = raw_pod(state=ended(message, exit_code=1), phase="Failed", number=2)
+    trials = [raw_trial(attempts=[cause, attempt(2)])]
+    [read] = _entered(reader, trials=trials, jobs=(raw_job(number=2),))
+    assert read.status.failure is not None
+    assert read.status.failure.kind == "OutOfMemory"
+
+
+def test_without_a_volume_there_is_no_journal_to_be_read() -> None:
+    state = ended("", exit_code=137, reason="OOMKilled")
+    pods = (raw_pod(state=state, phase="Failed"),)
+    usual = given.snapshot(trials=[raw_trial(attempts=[attempt()])], jobs=(raw_job(),), pods=pods)
+    spec = usual.study.spec.model_copy(update={"checkpoints": None})
+    bare = replace(usual, study=usual.study.model_copy(update={"spec": spec}))
+
+    [trial] = entered(bare, {}, SOON)
+    assert trial.status.state == "Failed"
 
 
 def test_a_container_that_outlived_a_kill_for_memory_ended_as_it_says() -> None:

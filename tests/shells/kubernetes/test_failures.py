@@ -102,8 +102,7 @@ CASES = [
         "the kernel kills it for memory",
         pod(ended("", 137, "OOMKilled")),
         "OutOfMemory",
-        kind="OutOfMemory",
-        words=("counts against the configuration",),
+        words=("for want of memory", "only reads its journal", "then the trial has failed"),
     ),
     Case(
         "the script fails at once",

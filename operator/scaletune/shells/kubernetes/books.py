@@ -154,6 +154,8 @@ def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
     disruption = page.trial.status.attempts[-1].disruption
     if disruption and not end.disrupted:
         end = replace(end, disrupted=True, said=end.said or disruption)
+    if snapshot.study.spec.checkpoints is None:
+        end = replace(end, is_unheard=False)  # its journal is gone with its pod
     verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
     job = snapshot.job(page.trial)
     is_the_trials = verdict.event is not Event.LOST and verdict.kind != "RetriesExhausted"

@@ -18,6 +18,7 @@ from scaletune.core.summarise import timestamp
 from scaletune.shells.kubernetes.gang import Gang
 from scaletune.shells.kubernetes.names import job_name
 from scaletune.shells.kubernetes.views import Pod
+from scaletune_trainer.wire import Reason
 
 NODE_LOST: Final = "NodeLost"
 RECOVERED: Final = "Recovered"
@@ -53,7 +54,12 @@ def after_end(study: Study, trial: Trial, verdict: Verdict) -> Told | None:
         logs = f"kubectl logs -n {trial.metadata.namespace} job/{_job(trial)}"
         remedy = _REMEDIES[verdict.kind]
         remedy = remedy.format(logs=logs, retries=study.spec.template.retries)
-        return Told(verdict.cause, f"{_sentence(what)} {remedy}.{_volume(study, verdict)}")
+        # An attempt that only read says nothing of what the trial has failed by.
+        reason = verdict.kind if verdict.cause == Reason.REPLAYED else verdict.cause
+        return Told(reason, f"{_sentence(what)} {remedy}.{_volume(study, verdict)}")
+    if verdict.cause == Reason.OUT_OF_MEMORY:  # else it has a kind
+        onwards = "It left no last words: the next attempt only reads its journal"
+        return Told(verdict.cause, f"{_sentence(what)} {onwards}, and then the trial has failed.")
     if verdict.cause not in _COUNTED | _UNCOUNTED:
         return None
     count = _count(verdict, study.spec.template.retries)
