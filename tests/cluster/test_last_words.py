@@ -146,7 +146,8 @@ def test_who_dies_on_the_last_retry_without_a_word_is_heard_by_its_journal(
         assert [each.cause for each in trial.status.attempts] == causes, name
         # The milestone of step 3 was never heard of but by a journal.
         first = trial.status.milestones[0]
-        assert (first.at, first.step, first.value) == (3, 3, pytest.approx(1 / 3)), name
+        assert (first.at, first.step) == (3, 3), name
+        assert first.value == pytest.approx(1 / 3), name
         for number, cause in enumerate(causes, 1):
             if cause == "Replayed":
                 assert _steps(_journal(checkpoints, study, trial, number)) == [], name
@@ -168,7 +169,9 @@ def _assert_it_went_on_from_the_checkpoint_of_which_the_journal_told(
     unheard, restored = trial.status.attempts[1], trial.status.attempts[3].restored
     assert restored is not None
     assert (restored.incarnation, restored.step) == (unheard.incarnation, 4)
-    assert _steps(_journal(checkpoints, study, trial, 4)) == [5, 6, 7, 8, 9]
+    # Reports between milestones are written down now and then.
+    steps = _steps(_journal(checkpoints, study, trial, 4))
+    assert (steps[0], steps[-1]) == (5, 9)
 
 
 def _assert_is_told(cluster: Connection, namespace: str, name: str, kind: str, words: str) -> None:
