@@ -49,3 +49,10 @@ def test_json_has_every_parameter_with_its_interval(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert [each["name"] for each in document["parameters"]] == ["N", "D", "lr", "wd"]
     assert all(len(each["interval"]) == 2 for each in document["parameters"])
+
+
+def test_status_shows_the_front_of_a_search_for_one(tmp_path: Path) -> None:
+    done = scaletune("status", run_folder(tmp_path / "run", 20))
+
+    assert done.returncode == 0, done.stderr
+    assert "front: device time" in done.stdout

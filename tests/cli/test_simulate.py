@@ -205,3 +205,56 @@ def test_the_manual_shows_what_its_commands_print(monkeypatch: pytest.MonkeyPatc
     for command, output in shown:
         done = scaletune(*command.split())
         assert [line.rstrip() for line in done.stdout.splitlines()] == output.splitlines()
+
+
+CARBS = """
+apiVersion: scaletune.dev/v1alpha1
+kind: Study
+metadata: {name: sizes}
+spec:
+  parallelism: 2
+  objectives: [{metric: loss, goal: Minimize}]
+  parameters: [{name: size, int: {min: 1, max: 4096, scale: Log, center: 8}}]
+  training: {unit: Step, max: 1}
+  policy: {carbs: {}}
+  budget: {trials: 24}
+"""
+
+
+def test_a_simulated_study_can_be_looked_at_as_a_run_can(tmp_path: Path) -> None:
+    study, runs = tmp_path / "study.yaml", tmp_path / "simulated"
+    study.write_text(CARBS)
+    function = objective(
+        tmp_path, 'return {"value": parameters["size"] ** -0.5, "seconds": parameters["size"]}'
+    )
+
+    found = scaletune_json(
+        "simulate", study, "--objective", function, "--seeds", "0-1", "--folder", runs
+    )
+
+    front = found["seeds"][1]["front"]
+    laws = found["seeds"][1]["scalingLaws"]
+    assert [each["value"] for each in front] == sorted(
+        (each["value"] for each in front), reverse=True
+    )
+    assert laws["parameters"][0]["exponent"] == pytest.approx(1.0, abs=0.05)
+    larger = tmp_path / "larger.yaml"
+    for command in (("status", runs / "seed-1"), ("explain", runs / "seed-1", "3")):
+        done = scaletune(*command)
+        assert done.returncode == 0, done.stderr
+        assert "Complete" in done.stdout
+    read = scaletune("extrapolate", runs / "seed-1", "-o", "json", "-w", larger)
+    assert json.loads(read.stdout)["parameters"][0]["exponent"] == laws["parameters"][0]["exponent"]
+
+
+def test_a_simulation_does_not_write_into_the_folder_of_another_study(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(SHORT)
+    options = ("--objective", objective(tmp_path, FINE), "--folder", tmp_path / "kept")
+    scaletune("simulate", study, *options)
+    study.write_text(SHORT.replace("short", "another"))
+
+    done = scaletune("simulate", study, *options)
+
+    assert done.returncode == 2
+    assert "holds another study" in done.stderr

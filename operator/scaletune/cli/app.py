@@ -107,6 +107,12 @@ def simulate(
         str | None,
         typer.Option(metavar="DIR", help="Write what arrived, for `scaletune replay`."),
     ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Write DIR/seed-N, for `status`, `explain` and `extrapolate`."
+        ),
+    ] = None,
 ) -> None:
     """Say what a Study would cost and find, in virtual time and without any training.
 
@@ -124,6 +130,7 @@ def simulate(
         lose=lose,
         output=output,
         ledger=ledger,
+        folder=folder,
     )
     raise typer.Exit(simulate_study(study, wishes))
 

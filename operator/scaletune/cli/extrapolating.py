@@ -13,13 +13,13 @@ from rich.text import Text
 
 from scaletune.api import reader
 from scaletune.api.validation import InvalidError, parse_study
-from scaletune.cli import words
+from scaletune.cli import front, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import find
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.subject import Cluster, subject_of
 from scaletune.core.larger import larger_study
-from scaletune.core.laws import CannotTell, Law, Laws, Prediction, laws
+from scaletune.core.laws import CannotTell, Law, Laws, Prediction, as_json, laws
 
 _WORDS = {
     "Law": "",
@@ -79,28 +79,14 @@ def _report(
         f"{name}: {metric} over cost, from {found.trials} trials trained in full, between"
         f" {words.duration(low)} and {words.duration(high)} of device time"
     )
-    parts: list[RenderableType] = [Text(head, style="bold"), _front(figures, found), Text("")]
+    parts: list[RenderableType] = [
+        Text(head, style="bold"),
+        front.table(figures, found.front),
+        Text(""),
+    ]
     parts.append(_laws(found, predicted, times))
     parts += [Text(each) for each in _warnings(found, times)]
     return Group(*parts)
-
-
-def _front(figures: Figures, found: Laws) -> Table:
-    """The configurations that are better than every cheaper one."""
-    metric = figures.study.spec.objectives[0].metric
-    names = [law.parameter.name for law in found.laws]
-    table = words.table("front: device time", metric, "trials", *names)
-    for member in found.front:
-        values = {
-            each.name: each.value for each in figures.ledger.trial(member.trials[0]).spec.parameters
-        }
-        table.add_row(
-            words.duration(member.cost),
-            words.number(member.value),
-            ", ".join(str(index) for index in member.trials),
-            *(words.parameter(values[name]) for name in names),
-        )
-    return table
 
 
 def _laws(found: Laws, predicted: dict[str, Prediction], times: float) -> Table:
@@ -160,18 +146,7 @@ def _json(found: Laws, predicted: dict[str, Prediction], times: float) -> dict[s
 
 
 def _parameter(law: Law, prediction: Prediction) -> dict[str, Any]:
-    document = {
-        "name": law.parameter.name,
-        "says": law.says,
-        "now": law.now,
-        "predicted": prediction.value,
-    }
+    document = {**as_json(law), "predicted": prediction.value}
     if law.says == "Best":
         return document
-    return {
-        **document,
-        "exponent": law.exponent,
-        "interval": list(law.interval),
-        "fit": law.fitted,
-        "predictedInterval": [prediction.low, prediction.high],
-    }
+    return {**document, "predictedInterval": [prediction.low, prediction.high]}

@@ -86,8 +86,10 @@ def ending(study: Study) -> str:
     return found.message
 
 
-def files(study: Study, folder: Path) -> tuple[str, str]:
-    """Where a run keeps what."""
+def files(study: Study, folder: Path) -> tuple[str, ...]:
+    """Where a run keeps what; one that was simulated has no files but its resources."""
+    if not study.metadata.uid:
+        return (f"{folder}/: study.yaml, trials/; simulated",)
     return (
         f"{folder}/: study.yaml, trials/, ledger.jsonl, logs in attempts/,",
         f"checkpoints in volume/{study.metadata.uid}/",
@@ -104,6 +106,8 @@ def summary(figures: Figures, places: Iterable[str]) -> RenderableType:
     if (found := figures.confirmation) is not None:
         table.add_row("confirmed", confirmation.table(found))
     table.add_row("rungs", rungs(figures))
+    if figures.study.spec.policy.carbs is not None and figures.ledger.has_full_training():
+        table.add_row("front", _front(figures))
     table.add_row("budget", spent(figures))
     if (share := saved(figures)) is not None:
         in_full = f"that training all {len(figures.searched)} trials in full would take"
@@ -111,6 +115,14 @@ def summary(figures: Figures, places: Iterable[str]) -> RenderableType:
     for number, place in enumerate(places):
         table.add_row("" if number else "files", place)
     return table
+
+
+def _front(figures: Figures) -> RenderableType:
+    """The best value at each cost."""
+    from scaletune.cli import front  # numpy: not for every study
+    from scaletune.core import laws
+
+    return front.table(figures, laws.front(figures.study, figures.ledger))
 
 
 def trials(figures: Figures) -> RenderableType:

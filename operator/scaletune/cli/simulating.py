@@ -16,11 +16,12 @@ from scaletune.cli.refusal import Refusal
 from scaletune.cli.study_file import read_study
 from scaletune.core.prior import NoPriorError
 from scaletune.shells.local.earlier import RUNS, begun
-from scaletune.shells.local.folder import FolderError
+from scaletune.shells.local.folder import Folder, FolderError
+from scaletune.shells.simulate.along_front import along_front
 from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
 from scaletune.shells.simulate.objectives import InvalidObjective, ObjectiveError, load
 from scaletune.shells.simulate.outcome import outcome
-from scaletune.shells.simulate.shell import Line
+from scaletune.shells.simulate.shell import Line, Shell
 from scaletune.shells.simulate.simulation import Setting, simulate
 from scaletune.shells.simulate.world import Hopeless
 
@@ -42,6 +43,7 @@ class Wishes:
     lose: float = 0.0
     output: str = "table"
     ledger: str | None = None
+    folder: str | None = None
 
 
 def simulate_study(path: str, wishes: Wishes) -> int:
@@ -49,7 +51,7 @@ def simulate_study(path: str, wishes: Wishes) -> int:
     study = _begun(path, read_study(path, pod=_POD))
     circumstances = _circumstances(wishes)
     seeds = [study.spec.seed] if wishes.seeds is None else _seeds(wishes.seeds)
-    folder = None if wishes.ledger is None else _folder(Path(wishes.ledger))
+    ledgers = None if wishes.ledger is None else _folder("--ledger", Path(wishes.ledger))
     outcomes = []
     try:
         with redirect_stdout(sys.stderr):  # an objective may print; the result is printed alone
@@ -58,8 +60,12 @@ def simulate_study(path: str, wishes: Wishes) -> int:
             for seed in seeds:
                 shell = simulate(setting, seed)
                 outcomes.append(outcome(shell))
-                if folder is not None:
-                    _write_ledger(folder, shell.study, shell.lines)
+                if wishes.output == "json":
+                    outcomes[-1] |= along_front(shell)
+                if ledgers is not None:
+                    _write_ledger(ledgers, shell.study, shell.lines)
+                if wishes.folder is not None:
+                    _write_folder(Path(wishes.folder) / f"seed-{seed}", shell)
     except ObjectiveError as error:
         sys.stderr.write(f"scaletune: {error}\n")
         return 1
@@ -138,11 +144,11 @@ def _seeds(text: str) -> list[int]:
     return list(seeds)
 
 
-def _folder(path: Path) -> Path:
+def _folder(option: str, path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(f"--ledger {path}: {error.strerror}") from None
+        raise Refusal(f"{option} {path}: {error.strerror}") from None
     return path
 
 
@@ -159,3 +165,20 @@ def _write_ledger(folder: Path, study: Study, lines: list[Line]) -> None:
         ledger.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise Refusal(f"--ledger {folder}: {error.strerror}") from None
+
+
+def _write_folder(path: Path, shell: Shell) -> None:
+    """The Study and its Trials as a run would have them stored."""
+    folder, name = Folder(_folder("--folder", path)), shell.study.metadata.name
+    try:
+        _folder("--folder", folder.trials)
+        other = folder.read_study()
+        if other is not None and (other.metadata.uid or other.metadata.name != name):
+            raise Refusal(f"--folder: {path} holds another study; name another folder")
+        for stale in folder.trials.glob("*.yaml"):
+            stale.unlink()
+        for trial in shell.trials.values():
+            folder.write_trial(trial)
+        folder.write_study(shell.study)
+    except (OSError, FolderError) as error:
+        raise Refusal(f"--folder {path}: {error}") from None

@@ -6,7 +6,7 @@ Log scale a power of the cost. Trials that were trained in full count, whichever
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,15 @@ class Law:
     """fitted is the part of the variance along the front that the line explains."""
     now: Value
     """now is the value at the dearest costs that were seen."""
+
+
+def as_json(law: Law) -> dict[str, Any]:
+    """A law for scripts."""
+    document = {"name": law.parameter.name, "says": law.says, "now": law.now}
+    if law.says == "Best":
+        return document
+    told = {"exponent": law.exponent, "interval": list(law.interval), "fit": law.fitted}
+    return {**document, **told}
 
 
 @dataclass(frozen=True)
