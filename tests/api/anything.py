@@ -30,7 +30,10 @@ def _values(draw: st.DrawFn, part: Schema) -> Any:
         return draw(_JUNK)
     if "enum" in part:
         return draw(st.sampled_from(part["enum"]))
-    match part["type"]:
+    match part.get("type"):
+        case None:  # training.max
+            name = st.sampled_from(["learning_rate", "batch_size"])
+            return draw(st.integers(0, 20) | st.fixed_dictionaries({"parameter": name}))
         case "integer":
             return draw(st.integers(0, 20))
         case "number":

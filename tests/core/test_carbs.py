@@ -59,7 +59,7 @@ def ended(
 ) -> Trial:
     """A trial that was trained in full, or has diverged."""
     word = "Stop" if value is None else "Complete"
-    at = study.spec.training.max
+    at = study.spec.training.most
     record = given.record(at, value, number or index + 1, word, deviceSeconds=cost)
     made = given.trial(index, record, state="Failed" if value is None else "Completed")
     spec = made.spec.model_copy(update={"parameters": typed(study.spec, values)})

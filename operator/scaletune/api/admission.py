@@ -1,8 +1,9 @@
 """What a structural schema cannot say about a Study: rules for a ValidatingAdmissionPolicy.
 
-`initial` maps names to numbers or texts and the pod template is Kubernetes' own type: to the CRD
-both are opaque. An admission policy sees them, evaluates CEL as well, and needs no webhook that
-could be down. docs/decisions/0004 tells why it is so.
+`initial` maps names to numbers or texts, training.max is a number or names a parameter, and the pod
+template is Kubernetes' own type: to the CRD all of these are opaque. An admission policy sees them,
+evaluates CEL as well, and needs no webhook that could be down. docs/decisions/0004 tells why it is
+so.
 
 The one function beyond the common subset of CEL is Kubernetes' `findAll`; `expressions` knows it.
 """
@@ -19,6 +20,9 @@ NAME: Final = f"studies.{GROUP}"
 
 # Each may use those before it.
 VARIABLES: Final = {
+    "most": "object.spec.training.max",
+    "horizon": "type(variables.most) == map && has(variables.most.parameter)"
+    " && type(variables.most.parameter) == string ? variables.most.parameter : ''",
     "names": "object.spec.parameters.map(p, p.name)",
     "initial": "has(object.spec.initial) ? object.spec.initial : []",
     "listed": "has(object.spec.sampler.list) ? object.spec.sampler.list.configurations : []",
@@ -102,7 +106,75 @@ _VALUES: Final = (
     ),
 )
 
+
+def _below_max(field: str, rule: str, message: str) -> Check:
+    """A rule on a milestone and training.max, where that is a number."""
+    policy = f"object.spec.policy.{field.partition('.')[0]}"
+    given = f"has({policy}) && has(object.spec.policy.{field})"
+    return Check(
+        f"spec.policy.{field}", f"variables.horizon != '' || !({given}) || {rule}", message
+    )
+
+
+_RUNG: Final = "min must be below training.max: the rungs lie below the full training"
+_HORIZONS: Final = "object.spec.parameters.filter(p, p.name == variables.horizon && has(p.int))"
+
+# How long a training is: a number of units, or the name of the parameter that says so.
+_LENGTH_CHECKS: Final = (
+    Check(
+        "spec.training.max",
+        "type(variables.most) == int || variables.horizon != '' && size(variables.most) == 1",
+        "give a whole number of units, or {parameter: NAME} of the parameter that says how many",
+    ),
+    Check(
+        "spec.training.max",
+        f"variables.horizon == '' || size({_HORIZONS}) == 1",
+        "parameter must be the name of one of spec.parameters that is an int",
+    ),
+    Check(
+        "spec.training.max",
+        f"variables.horizon == '' || {_HORIZONS}.all(p, has(p.int.values)"
+        " ? p.int.values.all(v, v >= 1) : has(p.int.min) ? p.int.min >= 1 : p.int.scale == 'Log')",
+        "a training is 1 long at least: give the parameter a min of 1 or more, or a Log scale",
+    ),
+    Check(
+        "spec.training.max",
+        "variables.horizon == ''"
+        " || !object.spec.scalingRules.exists(r, r.parameter == variables.horizon)",
+        "no scaling rule can change the parameter that says how long a training is",
+    ),
+    Check(
+        "spec.training.max",
+        "variables.horizon == '' || !(has(object.spec.policy.asha)"
+        " || has(object.spec.policy.successiveHalving) || has(object.spec.policy.hyperband)"
+        " || has(object.spec.policy.pbt))",
+        "this policy compares trials at the same milestones, so all must be equally long: give a"
+        " number, or choose carbs or no policy",
+    ),
+    _below_max("asha.min", "object.spec.policy.asha.min < variables.most", _RUNG),
+    _below_max(
+        "successiveHalving.min", "object.spec.policy.successiveHalving.min < variables.most", _RUNG
+    ),
+    _below_max("hyperband.min", "object.spec.policy.hyperband.min < variables.most", _RUNG),
+    _below_max(
+        "pbt.interval",
+        "object.spec.policy.pbt.interval < variables.most",
+        "interval must be below training.max: trials are compared on the way to it",
+    ),
+    _below_max(
+        "pbt.interval",
+        "variables.most <= 64 * object.spec.policy.pbt.interval",
+        "interval must be at least training.max / 64: a trial keeps a record of each milestone",
+    ),
+    _below_max(
+        "carbs.milestones",
+        "object.spec.policy.carbs.milestones.all(m, m < variables.most)",
+        "milestones must be below training.max, which is one itself",
+    ),
+)
+
 CHECKS: Final = (
+    *_LENGTH_CHECKS,
     *_given("spec.initial", "variables.initial"),
     *_given("spec.sampler.list.configurations", "variables.listed"),
     *_given("spec.warmStart.added", "variables.added"),

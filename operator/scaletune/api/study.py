@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from scaletune.api.conditions import Conditions
 from scaletune.api.confirmation import Confirm, Confirmation, Goal, MetricName
@@ -10,7 +10,8 @@ from scaletune.api.model import API_VERSION, Int, Metadata, Model, Number, Time
 from scaletune.api.policy import Policy, Sampler
 from scaletune.api.rules import immutable, map_by, matching, rule, rules
 from scaletune.api.scaling import ScalingRule
-from scaletune.api.space import Parameter
+from scaletune.api.space import Parameter, ParameterName
+from scaletune.api.structural import PRESERVE
 from scaletune.api.study_rules import SPEC_RULES
 from scaletune.api.warm_start import Prior, WarmStarts
 
@@ -42,13 +43,40 @@ class Objective(Model):
     """target ends the study as soon as a trial reaches it at a milestone."""
 
 
+class Horizon(Model):
+    """Each trial is as long as one of its own parameters says."""
+
+    parameter: ParameterName
+    """parameter is the name of a whole-number parameter: its value is one full training."""
+
+
+LONGEST: Final = 10**15  # of trainings
+
+# A structural schema knows no unions; what it cannot say of this one stands in `admission`.
+_Length = Annotated[
+    Annotated[Int, Field(ge=1, le=LONGEST)] | Horizon,
+    WithJsonSchema({PRESERVE: True, "minimum": 1, "maximum": LONGEST}),
+]
+
+
 class Training(Model):
     """What one full training is."""
 
     unit: Literal["Step", "Epoch", "Token"]
     """unit is what training.max, the rungs and all reports count."""
-    max: Annotated[Int, Field(ge=1, le=10**15)]
-    """max is one full training, in units."""
+    max: _Length
+    """max is one full training, in units. With policy carbs, or none, it may be {parameter: NAME}:
+    then each trial is as long as its own value of that whole-number parameter."""
+
+    @property
+    def horizon(self) -> str | None:
+        """The parameter that says how long a trial is, if one does."""
+        return self.max.parameter if isinstance(self.max, Horizon) else None
+
+    @property
+    def most(self) -> int:
+        """One full training; where a parameter says how long, more than any trial's."""
+        return LONGEST if isinstance(self.max, Horizon) else self.max
 
 
 class Budget(Model):

@@ -27,12 +27,6 @@ CARBS_RULES: Final = (
         "policy carbs decides itself what to try next; leave the sampler out",
         fieldPath=".sampler",
     ),
-    rule(
-        "!has(self.policy.carbs) || !has(self.policy.carbs.milestones)"
-        " || self.policy.carbs.milestones.all(m, m < self.training.max)",
-        "milestones must be below training.max, which is one itself",
-        fieldPath=".policy.carbs.milestones",
-    ),
 )
 
 SPEC_RULES: Final = (
@@ -41,36 +35,6 @@ SPEC_RULES: Final = (
         " || has(self.sampler.grid) || has(self.sampler.list)",
         "give at least one of trials, gpuHours and duration, or the study would never end",
         fieldPath=".budget",
-    ),
-    rule(
-        "!has(self.policy.asha) || !has(self.policy.asha.min)"
-        " || self.policy.asha.min < self.training.max",
-        "min must be below training.max: the rungs lie below the full training",
-        fieldPath=".policy.asha.min",
-    ),
-    rule(
-        "!has(self.policy.successiveHalving) || !has(self.policy.successiveHalving.min)"
-        " || self.policy.successiveHalving.min < self.training.max",
-        "min must be below training.max: the rungs lie below the full training",
-        fieldPath=".policy.successiveHalving.min",
-    ),
-    rule(
-        "!has(self.policy.hyperband) || !has(self.policy.hyperband.min)"
-        " || self.policy.hyperband.min < self.training.max",
-        "min must be below training.max: the rungs lie below the full training",
-        fieldPath=".policy.hyperband.min",
-    ),
-    rule(
-        "!has(self.policy.pbt) || !has(self.policy.pbt.interval)"
-        " || self.policy.pbt.interval < self.training.max",
-        "interval must be below training.max: trials are compared on the way to it",
-        fieldPath=".policy.pbt.interval",
-    ),
-    rule(
-        "!has(self.policy.pbt) || !has(self.policy.pbt.interval)"
-        " || self.training.max <= 64 * self.policy.pbt.interval",
-        "interval must be at least training.max / 64: a trial keeps a record of each milestone",
-        fieldPath=".policy.pbt.interval",
     ),
     rule(
         "!has(self.policy.pbt)"

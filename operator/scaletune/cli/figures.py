@@ -91,9 +91,9 @@ class Figures:
         paces = {trial.index: _pace(trial, start) for trial in self.searched if trained(trial)}
         if not paces:
             return None
-        usual, most = median(paces.values()), self.ledger.frame.most
+        usual, full = median(paces.values()), self.ledger.frame.full
         return sum(
-            max(start + paces.get(trial.index, usual) * most, trial.status.device_seconds)
+            max(start + paces.get(trial.index, usual) * full(trial), trial.status.device_seconds)
             for trial in self.searched
         )
 
@@ -116,7 +116,8 @@ class Figures:
         ahead = sum(max(0, step - trained(self.ledger.trial(i))) for i, step in heard.items())
         done = sum(trained(trial) for trial in self.trials) + ahead
         total = self.study.spec.budget.trials
-        if not done or total is None or not self.spent_seconds:
+        of_unknown_length = self.ledger.frame.horizon is not None
+        if not done or total is None or not self.spent_seconds or of_unknown_length:
             return None
         frame, eta, steps, below = self.ledger.frame, rungs.eta(self.study) or 1, 0, 0
         starting = Counter(frame.brackets.skipped(frame.brackets.of(i)) for i in range(total))

@@ -52,11 +52,15 @@ def _rows(
     yield "trials", [each["trials"] for each in spent], _count
     for number, rung in enumerate(outcomes[0]["rungs"]):
         reached = [each["rungs"][number]["reached"] for each in outcomes]
-        yield f"  to {unit} {rung['milestone']}", reached, _count
+        yield f"  to {_where(unit, rung)}", reached, _count
     if study.spec.confirm is not None:
         yield "to confirm the best", [each["confirmingTrials"] for each in spent], _count
     yield "trained in full", [each["fullTrainings"] for each in spent], _count
     yield "places idle", [each["idleFraction"] for each in spent], "{:.0%}".format
+
+
+def _where(unit: str, rung: Outcome) -> str:
+    return "the end" if rung["milestone"] is None else f"{unit} {rung['milestone']}"
 
 
 def _count(value: float) -> str:

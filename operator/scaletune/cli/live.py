@@ -13,6 +13,7 @@ from scaletune.api.action import Decide
 from scaletune.api.trial import Evidence, Trial
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures, trained
+from scaletune.core.ledger import Frame
 from scaletune.core.reasons import explain
 from scaletune.shells.local.run import View
 from scaletune.shells.local.shell import Shell
@@ -165,7 +166,7 @@ def _life(shell: Shell, index: int) -> tuple[RenderableType, ...]:
     step = max(heard.step if heard and current else 0, trained(trial))
     metric = shell.study.spec.judged_by(trial.spec.role)[0]
     value = heard.metrics.get(metric) if heard and current else None
-    until = trial.spec.until or shell.study.spec.training.max
+    until = Frame.of(shell.study).until(trial)
     shown = "" if value is None else f"{metric} {words.number(value)}"
     bar = ProgressBar(total=until, completed=step, width=20)
     return trial.metadata.name, bar, f"{step}/{until}", shown

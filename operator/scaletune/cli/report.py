@@ -26,7 +26,8 @@ def rungs(figures: Figures) -> RenderableType:
         failed = f" ({rung.failed} failed)" if rung.failed else ""
         last = rung.level == figures.ledger.frame.most
         on = "in full" if last and rung.reached > rung.failed else "" if last else str(rung.went_on)
-        table.add_row(str(rung.level), f"{rung.reached}{failed}", on, words.number(rung.best))
+        where = "full" if last and figures.ledger.frame.horizon else str(rung.level)
+        table.add_row(where, f"{rung.reached}{failed}", on, words.number(rung.best))
     return table
 
 
@@ -41,7 +42,7 @@ def best(figures: Figures) -> RenderableType:
     trial, record = found
     value, unit = words.number(record.value), figures.study.spec.training.unit.lower()
     where = f"{unit} {record.at}"
-    full = ", trained in full" if record.at == figures.ledger.frame.most else ""
+    full = ", trained in full" if record.at >= figures.ledger.frame.full(trial) else ""
     head = f"{trial.metadata.name}  {_metric(figures)} {value} at {where}{full}"
     return Group(Text(head, style="bold"), Text("  " + words.parameters(trial)))
 

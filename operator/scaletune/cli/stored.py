@@ -56,8 +56,9 @@ def print_ledger(subject: Sequence[str], cluster: Cluster) -> None:
             f"scaletune: {missing} Trials were deleted; what was compared with them, when they were"
             " there, may be decided otherwise in a replay\n"
         )
-    population = found.figures.ledger.frame.population
-    sys.stdout.write("".join(json.dumps(line) + "\n" for line in ledger_lines(trials, population)))
+    frame = found.figures.ledger.frame
+    lines = ledger_lines(trials, frame.population, lengths=frame.horizon is not None)
+    sys.stdout.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def show_comparison(directories: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         metric=metric,
         goal=goal,
         unit=study.spec.training.unit,
-        max=frame.most,
+        max=frame.full(trial),
         milestones=frame.levels_of(trial),
         restore=_place(study, resumes_from(trial)),
         processes=study.spec.template.devices,
@@ -253,7 +253,7 @@ def at_rest(frame: Frame, trial: Trial) -> Trial:
     elif trial.spec.state != "Running":
         event = Event.WITHDRAWN
     elif frame.next_level(trial) is None:
-        done = highest_milestone(trial) == frame.most
+        done = highest_milestone(trial) == frame.full(trial)
         event = Event.COMPLETED if done else Event.REACHED
     else:
         return trial

@@ -63,8 +63,12 @@ def cost(ledger: Ledger, trial: Trial | None, level: int) -> float:
             rate = trial.status.device_seconds / (step - began_at)
     if rate is None:
         confirms = trial is not None and trial.spec.role != "Search"
-        rate = full_rate(ledger) if confirms else _median(ledger.shelf(("rates", level)))
+        rate = full_rate(ledger) if confirms else _median(_rates(ledger, trial, level))
     return rate * max(0, level - step)
+
+
+def _rates(ledger: Ledger, trial: Trial | None, level: int) -> Ranked:
+    return ledger.shelf(("rates", level if trial is None else ledger.frame.level(trial, level)))
 
 
 def full_rate(ledger: Ledger) -> float:

@@ -198,11 +198,12 @@ def _start(study: Study, ledger: Ledger, each: Missing) -> Start:
         parameters=each.parameters,
         resolved=resolve(study.spec, each.parameters),
         seed=stream(study.spec.seed, each.repeat.number, "seed of a repeat").randrange(2**31),
-        until=ledger.frame.most,
         state="Running",
     )
     name = trial_name(study.metadata.name, index)
     metadata = Metadata(name=name, namespace=study.metadata.namespace)
+    full = ledger.frame.full(Trial(metadata=metadata, spec=spec))
+    spec = spec.model_copy(update={"until": full})
     whom = "the control"
     if candidate is not None:
         whom = trial_name(study.metadata.name, candidate)
@@ -287,7 +288,9 @@ def _trainings(study: Study, ledger: Ledger) -> int:
 
 def _price(ledger: Ledger) -> float:
     """Predicted device seconds of a training in full."""
-    return budget.full_rate(ledger) * ledger.frame.most
+    best = ledger.best() if ledger.frame.horizon else None
+    most = ledger.frame.most if best is None else ledger.frame.full(best[0])
+    return budget.full_rate(ledger) * most
 
 
 # ---- what a training says

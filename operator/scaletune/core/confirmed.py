@@ -52,12 +52,13 @@ def winner(found: Confirmation | None) -> ConfirmedConfiguration | None:
     return next((each for each in rows if each.standing == "Winner"), None)
 
 
-def best(study: Study, found: Confirmation | None) -> BestTrial | None:
+def best(study: Study, ledger: Ledger, found: Confirmation | None) -> BestTrial | None:
     """The winner as a study's best trial."""
     row = winner(found)
     if row is None or row.mean is None:
         return None
-    most = study.spec.training.max
+    trained, most = ledger.shelf("trials").get((row.index,)), ledger.frame.most
+    most = most if trained is None else ledger.frame.full(trained)
     return BestTrial(trial=row.trial, index=row.index, value=row.mean, milestone=most)
 
 

@@ -36,9 +36,10 @@ def _target_reached(study: Study, ledger: Ledger) -> Ending | None:
             continue
         failed, score, index = rung.at(0)[0]
         if not failed and score <= sign * objective.target:
+            at = ledger.record(ledger.trial(index), level).at
             return Ending(
                 "TargetReached",
-                f"trial {index} reached {objective.metric} {sign * score:g} at milestone {level};"
+                f"trial {index} reached {objective.metric} {sign * score:g} at milestone {at};"
                 f" the target is {objective.target:g}",
             )
     return None

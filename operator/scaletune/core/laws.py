@@ -155,7 +155,10 @@ def _observed(cube: Cube, ledger: Ledger) -> tuple[list[Trial], front_law.Observ
         if at is None:
             continue
         for record in trial.status.milestones:
-            whole = record.at == ledger.frame.most and record.decision != "Void"
+            whole = (
+                ledger.frame.level(trial, record.at) == ledger.frame.most
+                and record.decision != "Void"
+            )
             if whole and record.value is not None and record.device_seconds > 0:
                 trials.append(trial)
                 points.append(at)

@@ -50,6 +50,7 @@ class Frame:
     pauses: bool  # whether trials pause at each milestone
     brackets: Brackets
     population: int = 0  # of how many trials each may go on from a checkpoint of another
+    horizon: str | None = None  # the parameter that says how long a trial is, if one does
 
     @classmethod
     def of(cls, study: Study) -> "Frame":
@@ -59,12 +60,24 @@ class Frame:
             pauses=rungs.pauses(study),
             brackets=rungs.brackets(study),
             population=study.spec.policy.pbt.population if study.spec.policy.pbt else 0,
+            horizon=study.spec.training.horizon,
         )
 
     @property
     def most(self) -> int:
-        """One full training."""
+        """The level of a full training; see `level`."""
         return self.levels[-1]
+
+    def full(self, trial: Trial) -> int:
+        """Where a full training of this trial ends."""
+        if self.horizon is None:
+            return self.most
+        own = (each.int_ for each in trial.spec.parameters if each.name == self.horizon)
+        return max(1, next(own, None) or trial.spec.until or self.most)
+
+    def level(self, trial: Trial, at: int) -> int:
+        """The level of a trial's milestone: its end is a full training, however long that is."""
+        return self.most if self.horizon and at >= self.full(trial) else at
 
     def levels_in(self, bracket: int) -> tuple[int, ...]:
         """The milestones of a bracket's trials."""
@@ -76,9 +89,11 @@ class Frame:
 
     def levels_of(self, trial: Trial) -> tuple[int, ...]:
         """The milestones of a trial: confirmation trains in full, whatever the policy."""
-        if trial.spec.role != "Search":
-            return self.levels[-1:]
-        return self.levels_in(trial.spec.bracket)
+        searches, full = trial.spec.role == "Search", self.full(trial)
+        if self.horizon:
+            below = self.levels[:-1] if searches else ()
+            return (*(each for each in below if each < full), full)
+        return self.levels_in(trial.spec.bracket) if searches else self.levels[-1:]
 
     def above(self, level: int) -> int:
         """How far a trial trains that goes on from a milestone."""
@@ -93,15 +108,17 @@ class Frame:
     def until(self, trial: Trial) -> int:
         """How far the trial is to train."""
         said = trial.spec.until
-        return lifecycle.until(trial, self._first_of(trial)) if said is None else said
+        return lifecycle.until(trial, self.first_of(trial)) if said is None else said
 
     def state(self, trial: Trial) -> TrialState:
         """The trial's state, from its status or its records."""
         said = trial.status.state
-        return said or lifecycle.state(trial, self._first_of(trial), self.most)
+        return said or lifecycle.state(trial, self.first_of(trial), self.full(trial))
 
-    def _first_of(self, trial: Trial) -> int:
-        return self.first(trial.spec.bracket) if trial.spec.role == "Search" else self.most
+    def first_of(self, trial: Trial) -> int:
+        """How far a trial trains at first: to its first pause, or in full."""
+        pauses = self.pauses and trial.spec.role == "Search"
+        return self.first(trial.spec.bracket) if pauses else self.full(trial)
 
     def in_its_state(self, trial: Trial) -> Trial:
         """The trial with its state said: a decision on its records then frees no place."""
@@ -209,8 +226,9 @@ class Ledger:
 
     def rung_with(self, trial: Trial, record: Milestone) -> tuple[Ranked, Key]:
         """The rung as it is with this record the latest by number, and the record's key in it."""
-        rung, key = self.rung(record.at, trial.spec.bracket), self.frame.rank_key(trial, record)
-        arrivals = self.shelf(self.frame.within("arrivals", record.at, trial.spec.bracket))
+        level, bracket = self.frame.level(trial, record.at), trial.spec.bracket
+        rung, key = self.rung(level, bracket), self.frame.rank_key(trial, record)
+        arrivals = self.shelf(self.frame.within("arrivals", level, bracket))
         for _, later_key in arrivals.entries(after=(record.number, float("inf"))):
             rung = rung.without(later_key)
         return rung.with_entry(key), key
@@ -239,8 +257,13 @@ class Ledger:
             rung = self.shelf(("rung", level))
             if len(rung) and not rung.at(0)[0][0]:
                 trial = self.trial(rung.at(0)[0][-1])
-                return trial, next(m for m in trial.status.milestones if m.at == level)
+                return trial, self.record(trial, level)
         return None
+
+    def record(self, trial: Trial, level: int) -> Milestone:
+        """The record of a trial at a level that it has one at."""
+        records = trial.status.milestones
+        return next(each for each in records if self.frame.level(trial, each.at) == level)
 
     def has_full_training(self) -> bool:
         """Whether some trial has a value at the end of a full training."""
@@ -310,12 +333,12 @@ def _record_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fac
     yield ("decided", (number, at, trial.index)), None
     if record.decision == "Void":
         return
-    key, bracket = frame.rank_key(trial, record), trial.spec.bracket
+    key, bracket, at = frame.rank_key(trial, record), trial.spec.bracket, frame.level(trial, at)
     yield (("rung", at), key), number
     if frame.brackets.several:
         yield (frame.within("rung", at, bracket), key), number
     yield (frame.within("arrivals", at, bracket), (number, trial.index)), key
-    if record.promotion is not None or frame.until(trial) > at:
+    if record.promotion is not None or frame.until(trial) > record.at:
         yield (frame.within("promoted", at, bracket), key), None
     trained = record.step - trial.spec.began_at
     if record.device_seconds > 0 and trained > 0:

@@ -78,7 +78,7 @@ def _shares(sizes: tuple[int, ...], trials: int) -> tuple[int, ...]:
 
 def milestones(study: Study) -> Levels:
     """All milestones of a study's trials; the last one is a full training."""
-    most, policy = study.spec.training.max, study.spec.policy
+    most, policy = study.spec.training.most, study.spec.policy
     if policy.hyperband is not None:
         return fractions(policy.hyperband.min or 0, most, policy.hyperband.eta)
     if policy.carbs is not None:

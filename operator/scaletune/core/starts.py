@@ -113,7 +113,7 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     parameters, origin = found
     parent = None if child is None else child[0]
     frame, bracket = ledger.frame, ledger.frame.brackets.of(index)
-    until = frame.first(bracket) if parent is None else frame.above(parent.step)
+    until = None if parent is None else frame.above(parent.step)
     spec = TrialSpec(
         study=study.metadata.name,
         index=index,
@@ -130,6 +130,9 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     name = trial_name(study.metadata.name, index)
     metadata = Metadata(name=name, namespace=study.metadata.namespace)
     after = Trial(metadata=metadata, spec=spec)
+    if until is None:
+        spec = spec.model_copy(update={"until": frame.first_of(after)})
+        after = after.model_copy(update={"spec": spec})
     level = frame.next_level(after)
     assert level is not None
     return Start(

@@ -47,7 +47,7 @@ def summarise(
     conditions = _conditions(study, now, finish)
     finished = is_true(conditions, FINISHED)
     found = confirmed.confirmation(study, ledger, finished=finished)
-    best = confirmed.best(study, found) or _best(ledger)
+    best = confirmed.best(study, ledger, found) or _best(ledger)
     return old.model_copy(
         update={
             "conditions": _confirmed(study, conditions, found, now),

@@ -23,11 +23,13 @@ Line = dict[str, Any]
 FAULTS = {"Diverged": "Diverged", "OutOfMemory": "OutOfMemory", "Failed": "RetriesExhausted"}
 
 
-def ledger_lines(trials: Sequence[Trial], population: int = 0) -> list[Line]:
+def ledger_lines(
+    trials: Sequence[Trial], population: int = 0, *, lengths: bool = False
+) -> list[Line]:
     """The lines in their order. Of a population, later members were created when others had left:
-    it is said just before their first record."""
+    it is said just before their first record. With lengths it is said how long each trial is."""
     created = [
-        {"at": 0, **created_line(trial.spec), "promoted": False}
+        {"at": 0, **created_line(trial.spec, lengths=lengths), "promoted": False}
         for trial in sorted(trials, key=lambda each: each.index)
         if trial.spec.role == "Search"  # who confirms one comes when the search is over
         if not population or trial.index < population
@@ -39,7 +41,7 @@ def ledger_lines(trials: Sequence[Trial], population: int = 0) -> list[Line]:
     later = [
         {
             "at": min(each.number for each in trial.status.milestones) - 0.5,
-            **created_line(trial.spec),
+            **created_line(trial.spec, lengths=lengths),
         }
         for trial in trials
         if population and trial.index >= population and trial.status.milestones
@@ -49,10 +51,14 @@ def ledger_lines(trials: Sequence[Trial], population: int = 0) -> list[Line]:
     return created + sorted(lines, key=lambda line: float(line["at"]))
 
 
-def created_line(spec: TrialSpec) -> Line:
-    """The line of a new trial; one that begins at another's checkpoint says at which milestone."""
+def created_line(spec: TrialSpec, *, lengths: bool = False) -> Line:
+    """The line of a new trial; one that begins at another's checkpoint says at which milestone.
+
+    Where a parameter says how long a trial is, the line has to: it holds no parameters.
+    """
     began = {"begins": spec.began_at} if spec.parent else {}
-    return {"trial": spec.index, "created": True, **began}
+    length = {"until": spec.until} if lengths else {}
+    return {"trial": spec.index, "created": True, **began, **length}
 
 
 def _events(trial: Trial) -> Iterator[tuple[int, int, Line]]:

@@ -27,6 +27,7 @@ from scaletune.api.trial import (
     TERMINAL,
     Checkpoint,
     Exploit,
+    ParameterValue,
     Trial,
     TrialSpec,
     TrialState,
@@ -62,6 +63,8 @@ class Line(Model):
     """created says that the trial took a place."""
     begins: Annotated[Int, Field(ge=0)] | None = None
     """begins is the milestone of another trial's checkpoint, from which a new trial goes on."""
+    until: Annotated[Int, Field(ge=1)] | None = None
+    """until is how long the new trial trains, where a parameter of it says so."""
     failure: LineFailure | None = None
     """failure of the trial."""
     left: Literal[True] | None = None
@@ -157,7 +160,7 @@ class World:
         self.promotions = sum(line.promoted is True for line in snapshot)
         for line in snapshot:
             if not line.created:
-                self._add(line.trial)
+                self._add(line)
         self.leaving |= {line.trial for line in snapshot if line.leaving}
         self.leaving -= {line.trial for line in snapshot if line.left}
         reports = [
@@ -172,10 +175,11 @@ class World:
                 break
         for line in snapshot:
             if line.created:
-                self._add(line.trial, line.begins)
+                self._add(line)
 
-    def _add(self, index: int, begins: int | None = None) -> None:
+    def _add(self, line: Line) -> None:
         """A trial takes a place when it is first heard of."""
+        index, begins = line.trial, line.begins if line.created else None
         if self._get(index) is not None:
             return
         name = trial_name(self.study.metadata.name, index)
@@ -184,14 +188,33 @@ class World:
             role = "Control" if repeat.candidate is None else "Confirm"
             again = {"role": role, "candidate": repeat.candidate, "repeat": repeat.number}
             spec = TrialSpec(study=study, index=index, until=frame.most).model_copy(update=again)
+            spec = spec.model_copy(update=self._length(spec, line))
         else:
             bracket = frame.brackets.of(index)
             until = frame.first(bracket) if begins is None else frame.above(begins)
             spec = TrialSpec(study=study, index=index, bracket=bracket, until=until)
+            spec = spec.model_copy(update=self._length(spec, line))
         if begins is not None:
             parent = Checkpoint(incarnation=CHECKPOINT, step=begins)
             spec = spec.model_copy(update={"parent": parent})
         self._put(_in_state(Trial(metadata=Metadata(name=name), spec=spec), "Running"))
+
+    def _length(self, spec: TrialSpec, line: Line) -> dict[str, object]:
+        """How long a trial is where a parameter says so: all that a ledger knows of its values."""
+        name, until = self.ledger.frame.horizon, line.until
+        if name is None:
+            return {}
+        if spec.role == "Confirm" and spec.candidate is not None:
+            until = self.ledger.trial(spec.candidate).spec.until
+        elif spec.role == "Control":
+            center = (p.space.center for p in self.study.spec.parameters if p.name == name)
+            until = int(next(center) or 0)
+        if not until:
+            raise InvalidLedger(
+                f"at {line.at}: spec.training.max names {name}, so a `created` line must come first"
+                f" for trial {line.trial}, with its {name} as `until`"
+            )
+        return {"until": until, "parameters": (ParameterValue(name=name, int_=until),)}
 
     def _get(self, index: int) -> Trial | None:
         found: Trial | None = self.ledger.shelf("trials").get((index,))
@@ -223,7 +246,7 @@ class World:
         elif trial.spec.state == "Stopped":
             self._put(_in_state(trial, "Stopped"))
         elif highest_milestone(trial) >= frame.until(trial):
-            done = highest_milestone(trial) == frame.most
+            done = highest_milestone(trial) == frame.full(trial)
             self._put(_in_state(trial, "Completed" if done else "Paused"))
         elif frame.state(trial) == "Paused":
             self._put(_in_state(trial, "Running"))

@@ -21,5 +21,5 @@ class Carbs(Full):
     ) -> tuple[DecisionWord, Evidence]:
         """As without a policy; below the end it only says that the trial goes on."""
         word, evidence = super().judge(ledger, trial, record)
-        goes_on = word == "Complete" and record.at < self.levels[-1]
+        goes_on = word == "Complete" and record.at < ledger.frame.full(trial)
         return ("Continue" if goes_on else word), evidence

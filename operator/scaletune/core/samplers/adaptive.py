@@ -160,10 +160,11 @@ def _rows_for_fit(ledger: Ledger) -> list[Row]:
     end, count = decided.rank((upto + 1,)), dict.fromkeys(ledger.frame.levels, 0)
     found: list[Row] = []
     for rank in range(end - 1, max(-1, end - 1 - FIT_RECORDS), -1):
-        (_, level, index), _ = decided.at(rank)
+        (_, at, index), _ = decided.at(rank)
+        trial = ledger.trial(index)
+        level = ledger.frame.level(trial, at)
         if count[level] < share:
-            trial = ledger.trial(index)
-            record = next(each for each in trial.status.milestones if each.at == level)
+            record = ledger.record(trial, level)
             if record.decision != "Void":
                 count[level] += 1
                 found.append((level, ledger.frame.rank_key(trial, record)))

@@ -57,7 +57,9 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
         return cube.values(np.array(cube.center)), Origin(kind="Center")
     ended = list(_ended(cube, ledger))
     whole = [
-        each for each in ended if each.record.at == ledger.frame.most and each.score < math.inf
+        each
+        for each in ended
+        if each.record.at >= ledger.frame.full(each.trial) and each.score < math.inf
     ]
     again = _repeated(cube, ledger, whole, spec)
     if again is not None:
@@ -111,9 +113,9 @@ def _ended(cube: "Cube", ledger: Ledger) -> Iterator[Ended]:
             last[key[-1]] = max(last.get(key[-1], (0, 0)), (level, number))
     for index, (level, _) in sorted(last.items(), key=lambda each: each[1][1]):
         trial = ledger.trial(index)
-        record = next(each for each in trial.status.milestones if each.at == level)
+        record = ledger.record(trial, level)
         failed, score, _ = ledger.frame.rank_key(trial, record)
-        cost = max(record.device_seconds * ledger.frame.most / level, COST_LEAST)
+        cost = max(record.device_seconds * ledger.frame.full(trial) / record.at, COST_LEAST)
         at = cube.point(trial)
         if at is not None:
             yield Ended(trial, record, math.inf if failed else score, cost, at)
@@ -137,13 +139,12 @@ def _knowledge(study: Study, cube: "Cube", ledger: Ledger, ended: Sequence[Ended
     while (following := math.ceil(count * 1.4)) <= len(good):
         count = following
     chosen = _rows(good, count)
-    most = ledger.frame.most
     rows = [good[i] for i in chosen]
     seen = Seen(
         _array([each.point for each in rows], cube.size),
         np.array([each.score for each in rows]),
         np.log([each.cost for each in rows]),
-        np.log([each.record.at / most for each in rows]),
+        np.log([each.record.at / ledger.frame.full(each.trial) for each in rows]),
     )
     return Knowledge(
         space=cube.space,

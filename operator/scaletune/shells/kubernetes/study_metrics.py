@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 
 from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, FailureKind, Milestone, Trial
-from scaletune.core import budget, rungs
-from scaletune.core.ledger import sign_of
+from scaletune.core import budget
+from scaletune.core.ledger import Frame, sign_of
 from scaletune.core.summarise import policy_words
 from scaletune.shells.kubernetes.snapshot import Stores, controller
 
@@ -191,19 +191,22 @@ def _trials(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
 
 
 def _rungs(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
-    found = {level: _Rung() for level in rungs.milestones(study)}
+    frame = Frame.of(study)
+    found = {level: _Rung() for level in frame.levels}
     for trial in trials:
         for record in trial.status.milestones:
-            if record.at in found:  # a study's milestones never change, but a Trial is only data
-                found[record.at].add(record)
+            level = frame.level(trial, record.at)
+            if level in found:  # a study's milestones never change, but a Trial is only data
+                found[level].add(record)
     best = min if study.spec.objectives[0].goal == "Minimize" else max
     for level, rung in found.items():
-        yield RUNG_TRIALS, (str(level),), rung.reached
+        name = "full" if frame.horizon and level == frame.most else str(level)
+        yield RUNG_TRIALS, (name,), rung.reached
         if rung.values:
-            yield RUNG_BEST, (str(level),), best(rung.values)
-            yield RUNG_MEDIAN, (str(level),), median(rung.values)
+            yield RUNG_BEST, (name,), best(rung.values)
+            yield RUNG_MEDIAN, (name,), median(rung.values)
         for word in get_args(DecisionWord):
-            yield DECISIONS, (str(level), word), rung.decisions[word]
+            yield DECISIONS, (name, word), rung.decisions[word]
 
 
 def _leading(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:

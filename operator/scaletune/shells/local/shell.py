@@ -238,7 +238,9 @@ class Shell:
             touched.append(decision.trial)
         self._write(sorted(set(touched)))
         created = [each for each in made.actions if isinstance(each, Create)]
-        self.ledger_file.append(at, (created_line(each.spec) for each in created))
+        lengths = self.study.spec.training.horizon is not None
+        lines = (created_line(each.spec, lengths=lengths) for each in created)
+        self.ledger_file.append(at, lines)
         for action in made.actions:
             self._intend(action, at)
 

@@ -136,8 +136,9 @@ def _rung(shell: Shell, level: int) -> Json:
     keys = [key for key, _ in ledger.shelf(("rung", level)).entries()]
     values = [ledger.frame.sign * score for failed, score, _ in keys if not failed]
     on = sum(_went_on(ledger.trial(index), level) for *_, index in keys)
+    is_end = level == ledger.frame.most and ledger.frame.horizon is not None
     return {
-        "milestone": level,
+        "milestone": None if is_end else level,
         "reached": len(keys),
         "failed": len(keys) - len(values),
         "wentOn": on,

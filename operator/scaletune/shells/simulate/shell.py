@@ -185,7 +185,7 @@ class Shell:
             labels={"scaletune.dev/study": study.name},
         )
         self._put(Trial(metadata=metadata, spec=action.spec))
-        self._say([created_line(action.spec)])
+        self._say([created_line(action.spec, lengths=self.frame.horizon is not None)])
         self.created_at = self.world.now
         self.busy_seconds_at_creation = self.world.busy_seconds
 
