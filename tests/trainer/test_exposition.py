@@ -120,7 +120,7 @@ def test_counters_and_checkpoints_follow_the_journal(journal: list[wire.Entry]) 
 def test_every_series_names_its_trial() -> None:
     journal = numbered(
         [
-            wire.ReportEntry(1, 5.0, 3, 0, {"loss": math.nan, "rate": -math.inf}, 2.5, (1, 3)),
+            wire.ReportEntry(1, 5.0, 3, 0, {"loss": math.nan, "rate": -math.inf}, 2.5, (1, 3), 7.0),
             wire.CheckpointEntry(1, 6.0, 3),
             wire.ReplayedEntry(1, 7.0, "life-0", 1),
         ]

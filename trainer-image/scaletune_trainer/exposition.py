@@ -28,6 +28,7 @@ _HELP = {
     Name.STEP: "The latest step of which anything is known.",
     Name.MILESTONE_VALUE: "The objective at each milestone reached; stays until the process ends.",
     Name.MILESTONE_DEVICE_SECONDS: "Device time spent when the milestone was reached.",
+    Name.MILESTONE_COST: "What the script says that training has cost at the milestone.",
     Name.REPORTS: "Reports in the journal.",
     Name.SEQUENCE: "The highest sequence number in the journal.",
     Name.HEARTBEAT: "When the script last made progress, in seconds since the epoch.",
@@ -98,13 +99,20 @@ def _milestones(record: Record, own: list[str]) -> Iterator[Metric]:
         _HELP[Name.MILESTONE_DEVICE_SECONDS],
         labels=[*wire.LABELS, "milestone"],
     )
+    costs = GaugeMetricFamily(
+        Name.MILESTONE_COST, _HELP[Name.MILESTONE_COST], labels=[*wire.LABELS, "milestone"]
+    )
     for level, report in sorted(record.milestones.items()):
         numbers = (level, report.step, report.sequence, report.generation)
         of = "" if report.origin is None else str(report.origin)
         values.add_metric([*own, *map(str, numbers), of], report.value)
         seconds.add_metric([*own, str(level)], report.device_seconds)
+        if report.cost is not None:
+            costs.add_metric([*own, str(level)], report.cost)
     yield values
     yield seconds
+    if costs.samples:
+        yield costs
 
 
 class Exposition(Collector):

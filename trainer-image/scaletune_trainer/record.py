@@ -73,7 +73,13 @@ class Record:
         self.diverged = self.diverged or not math.isfinite(value)
         for level in entry.milestone:
             report = MilestoneReport(
-                level, entry.step, value, entry.sequence, entry.generation, entry.device_seconds
+                level,
+                entry.step,
+                value,
+                entry.sequence,
+                entry.generation,
+                entry.device_seconds,
+                cost=entry.cost,
             )
             self.milestones.setdefault(level, report)
 
@@ -99,6 +105,7 @@ class Record:
                         entry.generation,
                         entry.device_seconds,
                         replayed.origin,
+                        entry.cost,
                     )
                     self.milestones.setdefault(level, report)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scaletune_trainer import wire
@@ -44,6 +44,8 @@ class JournalReporter:
         self._journal = journal
         self._objective = spec.metric
         self._levels = spec.milestones
+        self._cost_metric = spec.cost_metric
+        self._cost: float | None = None
         self._clock = clock
         self._generation = 0
         self._pending: dict[str, Any] = {}
@@ -53,6 +55,8 @@ class JournalReporter:
     def report(self, step: int, values: Mapping[str, Any]) -> None:
         kept = {name: _kept(name, value) for name, value in values.items()}
         self.names.update(kept)
+        if self._cost_metric in kept:
+            self._cost = _number(self._cost_metric, kept[self._cost_metric])
         if self._objective not in kept:
             if self._objective in self._pending:
                 self._flush()  # a line's values must be of its step
@@ -63,6 +67,8 @@ class JournalReporter:
         value = _number(self._objective, kept[self._objective])
         self._add(step, kept | {self._objective: value})
         levels = self._served_by(step, value)
+        if levels and math.isfinite(value):
+            self._require_cost(step)
         self.diverged = self.diverged or not math.isfinite(value)
         self.served.update(levels)
         if levels or self.diverged:
@@ -90,6 +96,16 @@ class JournalReporter:
         entry = wire.EndEntry(sequence, time.time(), reason, step, checkpoint)
         self._journal.append(entry, synced=True)
 
+    def _require_cost(self, step: int) -> None:
+        """Without one the search would learn nothing from the training."""
+        if self._cost_metric and not (self._cost or 0.0) > 0.0:
+            name = self._cost_metric
+            raise UserError(
+                f"step {step} was reached, and {name}, the study's costMetric, was not reported or"
+                f" is not above 0: call trial.report({name}=...) with the cost of the training so"
+                " far, before or together with the objective"
+            )
+
     def _served_by(self, step: int, value: float) -> list[int]:
         """The milestones whose report this is; divergence serves the next one, wherever it is."""
         waiting = [level for level in self._levels if level not in self.served]
@@ -101,7 +117,7 @@ class JournalReporter:
         self._pending.update(kept)
         self._pending_step = step
 
-    def _flush(self, levels: Iterable[int] = (), *, synced: bool = False) -> None:
+    def _flush(self, levels: Sequence[int] = (), *, synced: bool = False) -> None:
         if not self._pending:
             return
         entry = wire.ReportEntry(
@@ -112,6 +128,7 @@ class JournalReporter:
             {name: _number(name, value) for name, value in self._pending.items()},
             self._clock.device_seconds(),
             tuple(levels),
+            self._cost if levels else None,
         )
         self._pending = {}
         self._written_at = time.monotonic()

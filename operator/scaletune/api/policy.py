@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from scaletune.api.confirmation import MetricName
 from scaletune.api.model import Int, Model, Number
 from scaletune.api.rules import distinct, rule, rules
 from scaletune.api.space import ParameterName
@@ -78,7 +79,10 @@ class Carbs(Model):
     seed: a single lucky run must not lead the search. 0 repeats none."""
     cost_max: Annotated[Number, Field(gt=0, le=COST_MAX)] | None = None
     """costMax is the ceiling: no trial is proposed whose predicted cost lies above it, as long as
-    a cheaper one is known of. The unit is device seconds."""
+    a cheaper one is known of. The unit is device seconds, or that of costMetric."""
+    cost_metric: MetricName | None = None
+    """costMetric is a metric that the script reports as the cost of its training so far, such as
+    FLOPs or euros. Left out, cost is device seconds."""
     milestones: Annotated[
         tuple[Annotated[Int, Field(ge=1, le=10**15)], ...],
         Field(max_length=16, json_schema_extra=distinct()),

@@ -22,6 +22,12 @@ CARBS_RULES: Final = (
         fieldPath=".parameters",
     ),
     rule(
+        "!has(self.policy.carbs) || !has(self.policy.carbs.costMetric)"
+        " || self.policy.carbs.costMetric != self.objectives[0].metric",
+        "the cost must be another metric than the objective",
+        fieldPath=".policy.carbs.costMetric",
+    ),
+    rule(
         "!has(self.policy.carbs) || !has(self.sampler.adaptive) && !has(self.sampler.random)"
         " && !has(self.sampler.sobol) && !has(self.sampler.grid) && !has(self.sampler.list)",
         "policy carbs decides itself what to try next; leave the sampler out",

@@ -211,6 +211,8 @@ class Milestone(Model):
     """outcome is Value, or how the configuration failed on the way."""
     device_seconds: float = 0.0
     """deviceSeconds that the trial had used by then."""
+    cost: float | None = None
+    """cost of the training so far, as the script says; see policy.carbs.costMetric."""
     number: int = 0
     """number orders all records of the study by their arrival."""
     decision: DecisionWord | None = None

@@ -20,6 +20,7 @@ from scaletune.cli.refusal import Refusal
 from scaletune.cli.subject import Cluster, subject_of
 from scaletune.core.larger import larger_study
 from scaletune.core.laws import CannotTell, Law, Laws, Prediction, as_json, laws
+from scaletune.core.ledger import cost_metric_of
 
 _WORDS = {
     "Law": "",
@@ -50,7 +51,9 @@ def extrapolate(subject: Sequence[str], cluster: Cluster, wish: Wish) -> None:
     path = Path(wish.write or f"{study['metadata']['name']}.yaml")
     _write(path, study)
     if wish.output == "json":
-        sys.stdout.write(json.dumps(_json(found, predicted, wish.compute), allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps(_json(figures, found, predicted, wish.compute), allow_nan=False) + "\n"
+        )
     else:
         words.screen().print(_report(figures, found, predicted, wish.compute))
     sys.stderr.write(f"wrote {path}: look it over, then `scaletune validate {path}`\n")
@@ -75,9 +78,10 @@ def _report(
 ) -> RenderableType:
     low, high = found.costs
     name, metric = figures.study.metadata.name, figures.study.spec.objectives[0].metric
+    cost = cost_metric_of(figures.study) or "device time"
     head = (
         f"{name}: {metric} over cost, from {found.trials} trials trained in full, between"
-        f" {words.duration(low)} and {words.duration(high)} of device time"
+        f" {front.cost(figures, low)} and {front.cost(figures, high)} of {cost}"
     )
     parts: list[RenderableType] = [
         Text(head, style="bold"),
@@ -132,15 +136,17 @@ def _warnings(found: Laws, times: float) -> list[str]:
     return lines
 
 
-def _json(found: Laws, predicted: dict[str, Prediction], times: float) -> dict[str, Any]:
+def _json(
+    figures: Figures, found: Laws, predicted: dict[str, Prediction], times: float
+) -> dict[str, Any]:
     low, high = found.costs
+    unit = "cost" if cost_metric_of(figures.study) else "deviceSeconds"
     return {
         "trials": found.trials,
-        "deviceSeconds": {"low": low, "high": high, "predicted": high * times},
+        unit: {"low": low, "high": high, "predicted": high * times},
         "parameters": [_parameter(law, predicted[law.parameter.name]) for law in found.laws],
         "front": [
-            {"trials": each.trials, "deviceSeconds": each.cost, "value": each.value}
-            for each in found.front
+            {"trials": each.trials, unit: each.cost, "value": each.value} for each in found.front
         ],
     }
 

@@ -8,7 +8,7 @@ from `observe` and `plan`.
 from scaletune.api.study import Study
 from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus, trial_name
 from scaletune.core.failures import Verdict, unread_fault
-from scaletune.core.ledger import Frame
+from scaletune.core.ledger import Frame, cost_metric_of
 from scaletune.core.lifecycle import (
     Event,
     after,
@@ -54,6 +54,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         processes=study.spec.template.devices,
         replay=unheard,
         keep=frame.population > 0,
+        cost_metric=cost_metric_of(study) if trial.spec.role == "Search" else "",
         only_replay=(bool(unheard) and has_failed) or unread_fault(trial) is not None,
     )
 

@@ -86,7 +86,7 @@ class Laws:
 
     trials: int
     costs: tuple[float, float]
-    """costs are between which the laws were read, in device seconds."""
+    """costs are between which the laws were read, in device seconds or costMetric's unit."""
     laws: tuple[Law, ...]
     front: tuple[Member, ...]
     _cube: Cube
@@ -159,11 +159,12 @@ def _observed(cube: Cube, ledger: Ledger) -> tuple[list[Trial], front_law.Observ
                 ledger.frame.level(trial, record.at) == ledger.frame.most
                 and record.decision != "Void"
             )
-            if whole and record.value is not None and record.device_seconds > 0:
+            cost = ledger.frame.cost(record) or 0.0
+            if whole and record.value is not None and cost > 0:
                 trials.append(trial)
                 points.append(at)
                 scores.append(ledger.frame.sign * record.value)
-                costs.append(math.log(record.device_seconds))
+                costs.append(math.log(cost))
     latest = slice(max(0, len(trials) - TRIALS_MOST), len(trials))
     seen = front_law.Observed(
         np.array(points[latest]).reshape(-1, cube.size),

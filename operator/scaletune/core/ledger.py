@@ -41,6 +41,12 @@ def sign_of(goal: Goal) -> int:
     return 1 if goal == "Minimize" else -1
 
 
+def cost_metric_of(study: Study) -> str:
+    """The metric that says what a training costs; empty where its device seconds do."""
+    carbs = study.spec.policy.carbs
+    return "" if carbs is None else carbs.cost_metric or ""
+
+
 @dataclass(frozen=True)
 class Frame:
     """What of the Study the order of its records depends on."""
@@ -52,6 +58,8 @@ class Frame:
     population: int = 0  # of how many trials each may go on from a checkpoint of another
     horizon: str | None = None  # the parameter that says how long a trial is, if one does
 
+    cost_metric: str = ""  # that says what a training costs, if its device seconds do not
+
     @classmethod
     def of(cls, study: Study) -> "Frame":
         return cls(
@@ -61,6 +69,7 @@ class Frame:
             brackets=rungs.brackets(study),
             population=study.spec.policy.pbt.population if study.spec.policy.pbt else 0,
             horizon=study.spec.training.horizon,
+            cost_metric=cost_metric_of(study),
         )
 
     @property
@@ -78,6 +87,10 @@ class Frame:
     def level(self, trial: Trial, at: int) -> int:
         """The level of a trial's milestone: its end is a full training, however long that is."""
         return self.most if self.horizon and at >= self.full(trial) else at
+
+    def cost(self, record: Milestone) -> float | None:
+        """What a training had cost at a record; None if the script has not said so."""
+        return record.cost if self.cost_metric else record.device_seconds
 
     def levels_in(self, bracket: int) -> tuple[int, ...]:
         """The milestones of a bracket's trials."""

@@ -39,6 +39,7 @@ class Report:
     attempt: int = 0
     generation: int = 0
     sequence: int = 0
+    cost: float | None = None  # of the training so far, as the script says
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ def _record(at: int, report: Report, outcome: Outcome, number: int) -> Milestone
         outcome=outcome,
         device_seconds=report.device_seconds,
         number=number,
+        cost=report.cost if report.cost is None or math.isfinite(report.cost) else None,
     )
 
 

@@ -110,6 +110,9 @@ def _milestones(samples: dict[str, list[Sample]]) -> Iterator[MilestoneReport]:
         each.labels["milestone"]: each.value
         for each in samples.get(Metric.MILESTONE_DEVICE_SECONDS, ())
     }
+    costs = {
+        each.labels["milestone"]: each.value for each in samples.get(Metric.MILESTONE_COST, ())
+    }
     for sample in samples.get(Metric.MILESTONE_VALUE, ()):
         labels = sample.labels
         yield MilestoneReport(
@@ -120,6 +123,7 @@ def _milestones(samples: dict[str, list[Sample]]) -> Iterator[MilestoneReport]:
             generation=int(labels["generation"]),
             device_seconds=seconds.get(labels["milestone"], 0.0),
             origin=Origin.parse(of) if (of := labels.get("of")) else None,
+            cost=costs.get(labels["milestone"]),
         )
 
 
@@ -180,6 +184,7 @@ def _report(trial: Trial, each: MilestoneReport, attempt: int) -> Report:
         attempt=attempt,
         generation=each.generation,
         sequence=sequence,
+        cost=each.cost,
     )
 
 

@@ -26,6 +26,8 @@ class ReportEntry:
     values: Mapping[str, float]
     device_seconds: float
     milestone: Sequence[int] = ()
+    cost: float | None = None
+    """What the script says that training has cost so far, at a milestone."""
 
     def to_json(self) -> str:
         body: dict[str, Json] = {
@@ -36,6 +38,8 @@ class ReportEntry:
         }
         if self.milestone:
             body["milestone"] = list(self.milestone)
+        if self.cost is not None:
+            body["cost"] = number_to_json(self.cost)
         return _line(self.sequence, self.time, "report", body)
 
 
@@ -143,6 +147,7 @@ def _entry(fields: Fields) -> Entry:
                 values=fields.numbers("values"),
                 device_seconds=fields.number("deviceSeconds"),
                 milestone=fields.integers("milestone"),
+                cost=fields.optional_number("cost"),
             )
         case "acknowledged":
             return AcknowledgedEntry(sequence, time, fields.integer("generation"))

@@ -112,6 +112,9 @@ class Fields:
     def number(self, name: str) -> float:
         return number_from_json(self.get(name), f"{self.where}: {name!r}")
 
+    def optional_number(self, name: str) -> float | None:
+        return None if self.document.get(name) is None else self.number(name)
+
     def flag(self, name: str) -> bool:
         value = self.document.get(name, False)
         if not isinstance(value, bool):

@@ -29,9 +29,13 @@ class MilestoneReport:
     device_seconds: float
     origin: Origin | None = None
     """Whose it is, when it was an earlier life that reported it."""
+    cost: float | None = None
+    """What the script says that training has cost so far, if it was to say so."""
 
     def document(self) -> dict[str, Json]:
         of: dict[str, Json] = {} if self.origin is None else {"of": str(self.origin)}
+        if self.cost is not None:
+            of = {**of, "cost": number_to_json(self.cost)}
         return {
             **of,
             "milestone": self.milestone,
@@ -53,6 +57,7 @@ class MilestoneReport:
             generation=fields.integer("generation"),
             device_seconds=fields.number("deviceSeconds"),
             origin=Origin.parse(of) if of else None,
+            cost=fields.optional_number("cost"),
         )
 
 

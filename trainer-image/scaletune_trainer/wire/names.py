@@ -37,6 +37,7 @@ class Metric(StrEnum):
     # + milestone, step, sequence, generation, of: whose it is, when an earlier life reported it
     MILESTONE_VALUE = "scaletune_trial_milestone_value"
     MILESTONE_DEVICE_SECONDS = "scaletune_trial_milestone_device_seconds"  # + milestone
+    MILESTONE_COST = "scaletune_trial_milestone_cost"  # + milestone
     REPORTS = "scaletune_trial_reports_total"
     SEQUENCE = "scaletune_trial_sequence"
     HEARTBEAT = "scaletune_trial_heartbeat_timestamp_seconds"

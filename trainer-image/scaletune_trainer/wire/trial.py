@@ -79,6 +79,8 @@ class TrialSpec:
     trial may go on from it."""
     only_replay: bool = False
     """Nothing is to be trained: what these journals hold decides whether the trial goes on."""
+    cost_metric: str = ""
+    """What the script reports as the cost of the training so far, if it has to."""
 
     def to_json(self) -> str:
         return dumps(
@@ -101,6 +103,7 @@ class TrialSpec:
                 "replay": [life.document() for life in self.replay],
                 "keep": self.keep,
                 "onlyReplay": self.only_replay,
+                "costMetric": self.cost_metric,
             }
         )
 
@@ -127,6 +130,7 @@ class TrialSpec:
             replay=tuple(Life.read(each) for each in fields.objects("replay")),
             keep=fields.flag("keep"),
             only_replay=fields.flag("onlyReplay"),
+            cost_metric=fields.text("costMetric", ""),
         )
         levels = spec.milestones
         if list(levels) != sorted(set(levels)) or not levels or levels[-1] != spec.max:

@@ -115,9 +115,9 @@ def _ended(cube: "Cube", ledger: Ledger) -> Iterator[Ended]:
         trial = ledger.trial(index)
         record = ledger.record(trial, level)
         failed, score, _ = ledger.frame.rank_key(trial, record)
-        cost = max(record.device_seconds * ledger.frame.full(trial) / record.at, COST_LEAST)
-        at = cube.point(trial)
-        if at is not None:
+        at, said = cube.point(trial), ledger.frame.cost(record)
+        if at is not None and (failed or said is not None):
+            cost = max((said or 0.0) * ledger.frame.full(trial) / record.at, COST_LEAST)
             yield Ended(trial, record, math.inf if failed else score, cost, at)
 
 
@@ -154,7 +154,7 @@ def _knowledge(study: Study, cube: "Cube", ledger: Ledger, ended: Sequence[Ended
         fitted_on=sum(i < count for i in chosen),
         failed=_array(bad, cube.size),
         pending=_array(_pending(cube, ledger), cube.size),
-        spent=math.fsum(each.record.device_seconds for each in ended),
+        spent=math.fsum(ledger.frame.cost(each.record) or 0.0 for each in ended),
         pace=_pace(study.spec.budget.trials),
         cost_max=spec.cost_max or math.inf,
     )

@@ -93,4 +93,5 @@ def _report(entry: wire.ReportEntry, level: int, value: float) -> wire.Milestone
         sequence=entry.sequence,
         generation=entry.generation,
         device_seconds=entry.device_seconds,
+        cost=entry.cost,
     )

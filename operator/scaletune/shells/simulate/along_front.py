@@ -13,10 +13,11 @@ def along_front(shell: Shell) -> Json:
         return {"front": None, "scalingLaws": None}
     from scaletune.core import laws  # numpy: not for every study
 
+    unit = "cost" if shell.frame.cost_metric else "deviceSeconds"
     front = [
         {
             "trials": list(each.trials),
-            "deviceSeconds": each.cost,
+            unit: each.cost,
             "value": each.value,
             "parameters": [
                 one.to_yaml_fields() for one in shell.trials[each.trials[0]].spec.parameters
@@ -31,7 +32,7 @@ def along_front(shell: Shell) -> Json:
     return {
         "front": front,
         "scalingLaws": {
-            "deviceSeconds": dict(zip(("low", "high"), found.costs, strict=True)),
+            unit: dict(zip(("low", "high"), found.costs, strict=True)),
             "parameters": [laws.as_json(law) for law in found.laws],
         },
     }

@@ -4,7 +4,8 @@
         -> {"value": ..., "seconds": ..., "state"?: ..., "cost"?: ..., "metrics"?: {name: ...}}
 
 It is called once for each segment between milestones, so that pausing and resuming cost what they
-would: `state` is what the segment before gave back. `metrics` are what else it would report: where
+would: `state` is what the segment before gave back, `cost` is what this one costs, where the policy
+names a costMetric. `metrics` are what else it would report: where
 spec.confirm names one of them, confirmation goes by it instead of the value. A value that is not
 finite has diverged, MemoryError is out of memory; anything else that it raises is its author's
 error and ends the simulation.
@@ -49,6 +50,8 @@ class Call:
     until: int
     seed: int
     state: Any = None
+    costs: bool = False
+    """costs says that the result must have a cost."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Segment:
     state: Any = None
     out_of_memory: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    cost: float | None = None
 
     def judged_by(self, metric: str | None) -> float:
         """The value that counts: of this metric, if it is reported."""
@@ -128,13 +132,14 @@ def evaluate(function: Function, call: Call) -> Segment:
     value, seconds = (_number(call, name, result[name]) for name in ("value", "seconds"))
     if not 0 <= seconds < math.inf:
         raise ObjectiveError(_complaint(call, f"gave {seconds} seconds; they must be 0 or more"))
-    if result.get("cost") is not None:
-        _number(call, "cost", result["cost"])
+    cost = None if result.get("cost") is None else _number(call, "cost", result["cost"])
+    if cost is None and call.costs and math.isfinite(value):
+        raise ObjectiveError(_complaint(call, "gave no cost, which policy.carbs.costMetric needs"))
     metrics = result.get("metrics") or {}
     if not isinstance(metrics, Mapping):
         raise ObjectiveError(_complaint(call, f"gave metrics {metrics!r:.60}; it must be a map"))
     known = {str(name): _number(call, str(name), each) for name, each in metrics.items()}
-    return Segment(value, seconds, result.get("state"), metrics=known)
+    return Segment(value, seconds, result.get("state"), metrics=known, cost=cost)
 
 
 def _number(call: Call, name: str, value: Any) -> float:

@@ -181,6 +181,8 @@ def _record(record: Milestone) -> Iterator[tuple[str, Any]]:
     yield "value", record.value
     yield "outcome", record.outcome
     yield "deviceSeconds", record.device_seconds
+    if record.cost is not None:
+        yield "cost", record.cost
     yield "number", record.number
     yield "decision", record.decision
     yield "evidence", _evidence(record.evidence or Evidence())

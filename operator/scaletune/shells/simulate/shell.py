@@ -224,6 +224,7 @@ class Shell:
             metric=confirm.metric if confirm and trial.spec.role != "Search" else None,
             source=None if checkpoint is None else checkpoint.trial,
             keep=self.frame.population > 0,
+            costs=bool(self.frame.cost_metric) and trial.spec.role == "Search",
         )
         begun = attempts.begun(trial, incarnation, "", timestamp(self.world.now))
         self._put(attempts.started(begun))

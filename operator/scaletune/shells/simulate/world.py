@@ -44,6 +44,7 @@ class Order:
     metric: str | None = None  # that the trial is judged by, if it is not the objective
     source: int | None = None  # the trial whose checkpoint it is, if it is another one's
     keep: bool = False  # whether others may read its checkpoints
+    costs: bool = False  # whether it says what it costs
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class World:
         self._states: dict[int, dict[int, object]] = {}
         """By trial and step."""
         self._segments: dict[int, tuple[int, Segment]] = {}
+        self._costs: dict[tuple[int, int], float] = {}
+        """By trial and step, of those that say what they cost."""
         self._losses: dict[int, int] = {}
         self._left_seconds = self._began_seconds = 0.0
         if site.circumstances.failures.mtbf < math.inf:
@@ -192,7 +195,9 @@ class World:
         known = self._segments.get(order.trial)
         if known is None or known[0] != life.step:
             state = self._states.get(order.trial, {}).get(life.step)
-            call = Call(order.name, order.parameters, life.step, target, order.seed, state)
+            call = Call(
+                order.name, order.parameters, life.step, target, order.seed, state, order.costs
+            )
             known = (life.step, objectives.evaluate(self.site.objective, call))
             self._segments[order.trial] = known
         segment = known[1]
@@ -208,7 +213,11 @@ class World:
         life.training_since = None
         trial = life.order.trial
         value = segment.judged_by(life.order.metric)
-        self._report(life, target, value)
+        cost = None
+        if life.order.costs:
+            cost = self._costs.get((trial, life.step), 0.0) + (segment.cost or 0.0)
+            self._costs[trial, target] = cost
+        self._report(life, target, value, cost)
         if not math.isfinite(value):
             self._leave(life, Reason.DIVERGED)
             return
@@ -224,10 +233,10 @@ class World:
             done = target == life.order.levels[-1]
             self._leave(life, Reason.DONE if done else Reason.PAUSED)
 
-    def _report(self, life: _Life, step: int, value: float) -> None:
+    def _report(self, life: _Life, step: int, value: float, cost: float | None) -> None:
         number = len(life.reports) + 1
         seconds = (self.now - life.began) * self.site.devices
-        life.reports.append(MilestoneReport(step, step, value, number, 0, seconds))
+        life.reports.append(MilestoneReport(step, step, value, number, 0, seconds, cost=cost))
         name = f"{life.order.incarnation} {number}"
         where = self.site.circumstances
         delay = faults.delay_of_report(where, self.site.seed, life.order.trial, name)
