@@ -206,7 +206,7 @@ def test_trials_at_once_are_sent_to_different_places() -> None:
     trials = drawn(one, 20)
     for index in range(20, 28):
         trials.append(under_way(one, index, configuration(one, Ledger.of(one, trials), index)))
-    cube = carbs._cube(one.spec)
+    cube = carbs.cube_of(one.spec)
     points = [cube.point(trial) or () for trial in trials[20:]]
     apart = min(math.dist(a, b) for i, a in enumerate(points) for b in points[:i])
 
@@ -238,7 +238,7 @@ def test_the_original_is_as_pure_and_keeps_the_ceiling() -> None:
 def test_the_original_looks_near_the_front_alone() -> None:
     one = study(surrogate="Original", repeatEvery=0, parameters=[WIDTH, RATE])
     trials = drawn(one, 40)
-    cube, ledger = carbs._cube(one.spec), Ledger.of(one, trials)
+    cube, ledger = carbs.cube_of(one.spec), Ledger.of(one, trials)
     known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
     search = original._Search(known, carbs.uniforms_of(stream(0, 40, "what to try next")))
     front = known.seen.points[[group.members[0] for group in search.front]]
@@ -269,6 +269,22 @@ def test_parameters_without_bounds_are_searched_from_the_center_outwards() -> No
     assert widths[0] == 64
     assert max(widths) > 100
     assert min(widths) >= 1
+
+
+def test_values_are_multiples_and_steps_as_wide_as_the_user_says() -> None:
+    parameters = [
+        {"name": "width", "int": {"center": 128, "scale": "Log"}},
+        {"name": "rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}},
+    ]
+    steps = [{"parameter": "width", "multipleOf": 64}, {"parameter": "rate", "width": 0.01}]
+    one = study(parameters=parameters, steps=steps, repeatEvery=0)
+    found = [given.values(trial.spec.parameters) for trial in searched(one, 16)]
+    first = [values["rate"] for values in found[:4]]
+
+    assert all(values["width"] % 64 == 0 and values["width"] > 0 for values in found)
+    assert len({values["width"] for values in found}) > 3
+    assert max(first) / min(first) < 1.1
+    assert carbs.cube_of(one.spec).space.steps[1] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -329,7 +345,7 @@ def test_what_a_trial_reports_on_the_way_changes_what_is_tried_next() -> None:
 
 def test_ten_thousand_observations_make_a_model_no_larger_than_a_few_hundred() -> None:
     one = study(parameters=[WIDTH, RATE])
-    cube, ledger = carbs._cube(one.spec), Ledger.of(one, drawn(one, 10_000))
+    cube, ledger = carbs.cube_of(one.spec), Ledger.of(one, drawn(one, 10_000))
     known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
 
     assert len(known.seen.points) == carbs.ROWS

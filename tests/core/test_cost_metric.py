@@ -58,7 +58,7 @@ def test_the_ceiling_is_of_the_cost_that_is_reported() -> None:
 def test_the_models_learn_what_a_whole_training_costs() -> None:
     one = study()
     shell = simulate(Setting(one, trained, Circumstances()), 0)
-    cube, ledger = carbs._cube(one.spec), Ledger.of(one, shell.trials.values())
+    cube, ledger = carbs.cube_of(one.spec), Ledger.of(one, shell.trials.values())
     known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
     sizes = [given.values(trial.spec.parameters)["size"] for trial in shell.trials.values()]
 

@@ -139,12 +139,6 @@ _LENGTH_CHECKS: Final = (
     ),
     Check(
         "spec.training.max",
-        "variables.horizon == ''"
-        " || !object.spec.scalingRules.exists(r, r.parameter == variables.horizon)",
-        "no scaling rule can change the parameter that says how long a training is",
-    ),
-    Check(
-        "spec.training.max",
         "variables.horizon == '' || !(has(object.spec.policy.asha)"
         " || has(object.spec.policy.successiveHalving) || has(object.spec.policy.hyperband)"
         " || has(object.spec.policy.pbt))",
@@ -173,8 +167,36 @@ _LENGTH_CHECKS: Final = (
     ),
 )
 
+# On which parameters carbs can be told how to move.
+_STEP_CHECKS: Final = tuple(
+    Check(
+        "spec.policy.carbs.steps",
+        f"!has(object.spec.policy.carbs) || object.spec.policy.carbs.steps.all(s, {cel})",
+        message,
+    )
+    for cel, message in (
+        (
+            "object.spec.parameters.exists(p, p.name == s.parameter && (has(p.float)"
+            " && !has(p.float.values) || has(p.int) && !has(p.int.values)))",
+            "parameter must be the name of one of spec.parameters, and that no choice and no list",
+        ),
+        (
+            "!has(s.multipleOf) || object.spec.parameters.all(p, p.name != s.parameter"
+            " || has(p.int) && (!has(p.int.center) || p.int.center % s.multipleOf == 0))",
+            "multipleOf is for an int, and its center must be a multiple itself",
+        ),
+        (
+            "!has(s.multipleOf) || object.spec.parameters.all(p, p.name != s.parameter"
+            " || !has(p.int) || !has(p.int.min) || p.int.min >= 0 && (!has(p.int.max)"
+            " || p.int.max - p.int.max % s.multipleOf >= p.int.min))",
+            "multipleOf needs a min of 0 or more, and a multiple between min and max",
+        ),
+    )
+)
+
 CHECKS: Final = (
     *_LENGTH_CHECKS,
+    *_STEP_CHECKS,
     *_given("spec.initial", "variables.initial"),
     *_given("spec.sampler.list.configurations", "variables.listed"),
     *_given("spec.warmStart.added", "variables.added"),

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from scaletune.api.confirmation import MetricName
 from scaletune.api.model import Int, Model, Number
-from scaletune.api.rules import distinct, rule, rules
-from scaletune.api.space import ParameterName
+from scaletune.api.rules import distinct, map_by, rule, rules
+from scaletune.api.space import LARGEST, ParameterName
 
 COST_MAX: Final = 1e15  # device seconds; the API server misreads much larger numbers
 
@@ -61,6 +61,20 @@ class Hyperband(Model):
     eta^2, ... Left out, there are four rungs below training.max."""
 
 
+@rules(rule("has(self.width) || has(self.multipleOf)", "give width, multipleOf or both"))
+class CarbsStep(Model):
+    """How carbs moves one parameter."""
+
+    parameter: ParameterName
+    """parameter is the name of a parameter with a range, or without bounds."""
+    width: Annotated[Number, Field(gt=0, le=1e15)] | None = None
+    """width is what counts as a step of one, of which radius is the usual part: how many factors of
+    10 on a Log scale, and of the odds on a Logit scale; so much of the value itself on a Linear
+    one."""
+    multiple_of: Annotated[Int, Field(ge=1, le=LARGEST)] | None = None
+    """multipleOf is what every value of an int is a multiple of, such as 64 for a width."""
+
+
 class Carbs(Model):
     """Cost-aware Pareto-region search (Fetterman et al., arXiv:2306.08055): the best value at every
     cost, found from cheap trials upwards. Every trial is trained in full, and it decides itself
@@ -83,6 +97,11 @@ class Carbs(Model):
     cost_metric: MetricName | None = None
     """costMetric is a metric that the script reports as the cost of its training so far, such as
     FLOPs or euros. Left out, cost is device seconds."""
+    steps: Annotated[
+        tuple[CarbsStep, ...], Field(max_length=64, json_schema_extra=map_by("parameter"))
+    ] = ()
+    """steps say for single parameters how far a step is, and of what values are multiples. Of the
+    others half of the range is a step of one; see radius."""
     milestones: Annotated[
         tuple[Annotated[Int, Field(ge=1, le=10**15)], ...],
         Field(max_length=16, json_schema_extra=distinct()),

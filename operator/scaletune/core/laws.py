@@ -16,7 +16,7 @@ from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.numerics import front_law, pareto
 from scaletune.core.numerics.basic_space import Dimension
-from scaletune.core.samplers.carbs import Cube, uniforms_of
+from scaletune.core.samplers.carbs import Cube, cube_of, uniforms_of
 from scaletune.core.samplers.draws import Value
 from scaletune.core.seeds import stream
 
@@ -109,14 +109,14 @@ class Laws:
 
 def front(study: Study, ledger: Ledger) -> tuple[Member, ...]:
     """The configurations that are better than every cheaper one, the cheapest first."""
-    cube = Cube(study.spec.parameters)
+    cube = cube_of(study.spec)
     trials, seen = _observed(cube, ledger)
     return _front(ledger, trials, seen) if trials else ()
 
 
 def laws(study: Study, ledger: Ledger) -> Laws:
     """What the trials tell. Raises CannotTell."""
-    cube = Cube(study.spec.parameters)
+    cube = cube_of(study.spec)
     trials, seen = _observed(cube, ledger)
     _refuse(len(trials), seen)
     low, high = np.quantile(seen.log_costs, (CHEAPEST, DEAREST))

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from scaletune.api.policy import Carbs
+from scaletune.api.policy import Carbs, CarbsStep
 from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Milestone, Origin, ParameterValue, Trial
@@ -52,7 +52,7 @@ class Ended:
 def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin]:
     """The configuration of a trial, and where it comes from."""
     assert study.spec.policy.carbs is not None
-    spec, cube = study.spec.policy.carbs, _cube(study.spec)
+    spec, cube = study.spec.policy.carbs, cube_of(study.spec)
     if index == len(first_configurations(study)) == 0:
         return cube.values(np.array(cube.center)), Origin(kind="Center")
     ended = list(_ended(cube, ledger))
@@ -193,9 +193,10 @@ def _array(points: Sequence[Point], size: int) -> Array:
 class Cube:
     """The parameters of a study in basic space."""
 
-    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
+    def __init__(self, parameters: tuple[Parameter, ...], steps: tuple[CarbsStep, ...]) -> None:
         self._parameters, self.size = parameters, len(parameters)
-        self.space = Space([_dimension(each) for each in parameters])
+        own = {each.parameter: each for each in steps}
+        self.space = Space([_dimension(each, own.get(each.name)) for each in parameters])
         self._points: dict[int, tuple[tuple[ParameterValue, ...], Point | None]] = {}
         self.center = tuple(
             _center(each, one) for each, one in zip(parameters, self.space.dimensions, strict=True)
@@ -225,15 +226,16 @@ class Cube:
 
 
 @lru_cache(maxsize=16)
-def _cube_of(parameters: tuple[Parameter, ...]) -> Cube:
-    return Cube(parameters)
+def _cube_of(parameters: tuple[Parameter, ...], steps: tuple[CarbsStep, ...]) -> Cube:
+    return Cube(parameters, steps)
 
 
-def _cube(spec: StudySpec) -> Cube:
-    return _cube_of(spec.parameters)
+def cube_of(spec: StudySpec) -> Cube:
+    """The space of a study, whatever its policy."""
+    return _cube_of(spec.parameters, spec.policy.carbs.steps if spec.policy.carbs else ())
 
 
-def _dimension(parameter: Parameter) -> Dimension:
+def _dimension(parameter: Parameter, step: CarbsStep | None) -> Dimension:
     """Half of a range is a step; without one, a decade, a logit's factor of 10, or the center."""
     space = parameter.space
     if space.values is not None:
@@ -245,13 +247,18 @@ def _dimension(parameter: Parameter) -> Dimension:
     low = -math.inf if space.min is None else float(space.min)
     high = math.inf if space.max is None else float(space.max)
     whole = 1.0 if isinstance(space, IntSpace) else 0.0
+    if step is not None and step.multiple_of is not None:
+        whole = float(step.multiple_of)
+        low, high = np.ceil(low / whole) * whole, np.floor(high / whole) * whole
     if space.scale == "Log":
         low = max(low, whole)
     elif space.scale == "Logit":
         low, high = max(low, 0.0), min(high, 1.0)
     one = Dimension(space.scale, 1.0, whole, low, high)
     width = 1.0
-    if space.min is not None and space.max is not None:
+    if step is not None and step.width is not None:
+        width = step.width
+    elif space.min is not None and space.max is not None:
         width = (one.bounds[1] - one.bounds[0]) / 2
     elif space.scale == "Linear" and space.center:
         width = abs(float(space.center))
