@@ -318,3 +318,57 @@ def _started(cluster: Connection, namespace: str, name: str) -> Condition | None
 def _is_silent(cluster: Connection, namespace: str, name: str) -> bool:
     found = _started(cluster, namespace, name)
     return found is not None and found.reason == "NodeSilent"
+
+
+@contextmanager
+def _only(cluster: Connection, node: Node, others: list[Node]) -> Iterator[None]:
+    """As if there were no other node."""
+    for other in others:
+        cluster.kubectl("cordon", other.name)
+    try:
+        yield
+    finally:
+        for other in others:
+            cluster.kubectl("uncordon", other.name)
+
+
+@pytest.mark.slow
+def test_when_no_node_is_left_people_are_told_and_all_goes_on_once_one_is_back(
+    two_nodes: Connection,
+    standing: Standing,
+    namespace: str,
+    checkpoints: Mount,
+    operator: Operator,
+) -> None:
+    *others, node = standing.own().nodes
+    with _only(two_nodes, node, others):
+        made = _study(namespace, "alone", node, "--sleep=0.3", steps=40)
+        # What is lost with the node may not count as a crash.
+        made["spec"]["template"]["retries"] = 0
+        two_nodes.apply(made)
+        trains = partial(_trains, two_nodes, namespace, "alone", checkpoints)
+        wait_until("it trains", trains, SECONDS)
+        [pod] = two_nodes.get("pods", "-n", namespace)["items"]
+
+        with _cut_off(node):
+            is_told = partial(_is_told, two_nodes, namespace, "alone")
+            wait_until("people are told of the node", is_told, SECONDS)
+            name = pod["metadata"]["name"]
+            two_nodes.kubectl("delete", "pod", name, "-n", namespace, "--force", "--wait=false")
+            waits = partial(_is_unschedulable, two_nodes, namespace, "alone")
+            wait_until("people are told that there is no other", waits, SECONDS)
+            story = " ".join(
+                two_nodes.kubectl("describe", "study", "alone", "-n", namespace).split()
+            )
+            assert "nodes are available" in story
+            _assert_it_writes_little(two_nodes, namespace, {"alone"})
+
+        _, [trial] = studies.wait_for_end(two_nodes, namespace, "alone", SECONDS)
+    assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
+    assert [each.cause for each in trial.status.attempts] == ["Disrupted", "Done"]
+    assert operator.complaints() == []
+
+
+def _is_unschedulable(cluster: Connection, namespace: str, name: str) -> bool:
+    found = _started(cluster, namespace, name)
+    return found is not None and (found.status, found.reason) == ("False", "Unschedulable")

@@ -5,7 +5,18 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 
-from scaletune.shells.kubernetes.client import JOB, Client, Json, Kind, Page
+import pytest
+
+from scaletune.shells.kubernetes.apply import Writer
+from scaletune.shells.kubernetes.client import (
+    JOB,
+    ApiError,
+    Client,
+    ConflictError,
+    Json,
+    Kind,
+    Page,
+)
 from scaletune.shells.kubernetes.reconciler import Key
 from scaletune.shells.kubernetes.reflector import Source, Store, listed
 from scaletune.shells.kubernetes.slim import slim
@@ -136,6 +147,36 @@ def test_what_cannot_be_read_is_left_out_and_the_rest_served() -> None:
     store.put(raw_job(1))
 
     assert [job.name for job in store.of(KEY)] == ["s-0001-a1"]
+
+
+class _Newer(Client):
+    """Somebody has written what we cannot read."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def replace(self, kind: Kind, body: Json, subresource: str = "") -> Json:
+        raise ConflictError("update", 409, "Conflict", body["metadata"]["name"])
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        raw = raw_study(field="of a later release")
+        raw["metadata"]["resourceVersion"] = "99"
+        return raw
+
+
+def test_a_study_that_was_changed_beyond_reading_is_not_tried_again_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stores = Stores()
+    stores.studies.put(raw_study())
+    study = stores.study(KEY)
+    assert study is not None
+    writer = Writer(_Newer(), stores)
+
+    for _ in range(2):
+        with pytest.raises(ApiError, match="newer than this operator"):  # no LookAgain
+            asyncio.run(writer.store_study_status(study, study.status))
+    assert caplog.text.count("cannot read s") == 1
 
 
 def test_trials_of_an_older_study_of_the_same_name_are_not_in_the_snapshot() -> None:

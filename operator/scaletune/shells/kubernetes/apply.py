@@ -19,6 +19,7 @@ from scaletune.core.starts import decided, intended
 from scaletune.shells.kubernetes.client import (
     STUDY,
     TRIAL,
+    ApiError,
     Client,
     ConflictError,
     Json,
@@ -34,6 +35,9 @@ from scaletune.shells.kubernetes.workload import owned_by
 T = TypeVar("T")
 
 WRITES_AT_ONCE = 16
+_NEWER = (
+    "as it is now it cannot be read; where the definitions are newer than this operator, upgrade it"
+)
 SAID = frozenset({"Stop", "Pause", "Complete"})
 """Decisions whose words become the reason of the trial's state."""
 
@@ -113,6 +117,8 @@ class Writer:
         except ConflictError as error:
             with suppress(MissingError):  # then the next write says so
                 store.put(await self._client.get(kind, metadata["namespace"], metadata["name"]))
+            if not store.is_read(metadata["uid"]):
+                raise ApiError(f"update {name}", error.status, "Unreadable", _NEWER) from error
             raise LookAgain(f"{name} was changed by somebody else") from error
         store.put(raw)
         return raw

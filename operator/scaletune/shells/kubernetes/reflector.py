@@ -44,6 +44,7 @@ class Store(Generic[T]):
         self._read, self._key_of = read, key_of
         self._entries: dict[str, _Entry[T]] = {}
         self._groups: dict[Key, dict[str, _Entry[T]]] = {}
+        self._unread: dict[str, int] = {}  # versions by uid that cannot be read
         self._deleted: dict[str, int] = {}  # versions by uid, oldest first: no late answer revives
 
     def of(self, key: Key) -> list[T]:
@@ -65,17 +66,25 @@ class Store(Generic[T]):
             value = self._read(raw)
         except ValueError as error:
             name = raw["metadata"].get("name")
-            log.error("cannot read %s: %s", name, error, extra={"study": key[1]})
+            if self._unread.get(uid) != version:
+                log.error("cannot read %s: %s", name, error, extra={"study": key[1]})
+            self._unread[uid] = version
             return key
+        self._unread.pop(uid, None)
         self._forget(uid)
         entry = _Entry(key, version, value)
         self._entries[uid] = entry
         self._groups.setdefault(key, {})[uid] = entry
         return key
 
+    def is_read(self, uid: str) -> bool:
+        """Whether the latest version of an object that was seen could be read."""
+        return uid not in self._unread
+
     def remove(self, raw: Json) -> Key | None:
         """Take an object out; whose it was."""
         uid = raw["metadata"]["uid"]
+        self._unread.pop(uid, None)
         self._deleted[uid] = int(raw["metadata"]["resourceVersion"])
         if len(self._deleted) > TOMBSTONES_MAX:
             del self._deleted[next(iter(self._deleted))]
