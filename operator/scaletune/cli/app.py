@@ -277,6 +277,37 @@ def extrapolate(
     print_laws(subject or [], _cluster(namespace, context), Wish(compute, write, output))
 
 
+@app.command("import")
+def import_(
+    results: Annotated[
+        str, typer.Argument(metavar="RESULTS", help="A .csv file with a header, or JSON lines.")
+    ],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="The Study whose parameters and metric they are.")
+    ],
+    directory: Annotated[
+        str | None,
+        typer.Option("--directory", "-d", help="Where to keep it. [default: runs/NAME]"),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="A metric or parameter has another column."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Leave out rows that say otherwise."),
+    ] = None,
+) -> None:
+    """Make the folder of a finished run from results of another tuner.
+
+    Columns: the parameters (NAME or params_NAME), the metric, and if there are any: step, seconds
+    of device time until then, and trial, which says what rows are one training.
+    """
+    from scaletune.cli.importing import Wish, import_results
+
+    import_results(results, study, Wish(directory, column or [], only or []))
+
+
 def _cluster(namespace: str | None, context: str | None) -> "Cluster":
     from scaletune.cli.subject import PLUGIN, Cluster
 
@@ -291,6 +322,21 @@ def compare(
     from scaletune.cli.stored import show_comparison
 
     show_comparison(directory)
+
+
+@app.command()
+def portfolio(
+    directory: Annotated[list[str], typer.Argument(metavar="DIRECTORY", help="Of runs.")],
+    top: Annotated[int, typer.Option(min=1, max=100, help="How many configurations.")] = 5,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Print configurations of which one is good in every run, as `initial` of a Study.
+
+    In the parameters of the first run; ranks alone count, so that any metrics go together.
+    """
+    from scaletune.cli.portfolio import print_portfolio
+
+    print_portfolio(directory, top, output)
 
 
 @app.command()
