@@ -20,7 +20,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
-from tests.bench import cells, centers, latency, laws, pareto, report, suites
+from tests.bench import (
+    cells,
+    centers,
+    latency,
+    laws,
+    pareto,
+    population,
+    report,
+    schedules,
+    suites,
+)
 
 HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
 POLICIES: dict[str, dict[str, Any]] = {
@@ -34,6 +44,9 @@ def main() -> None:
     options = _options()
     if options.suite == "pareto":
         _run_pareto(options)
+        return
+    if options.suite == "pbt":
+        _run_pbt(options)
         return
     if options.suite == "laws":
         _run_laws(options)
@@ -67,6 +80,23 @@ def _run_pareto(options: argparse.Namespace) -> None:
     )
 
 
+def _run_pbt(options: argparse.Namespace) -> None:
+    policies = population.POLICIES if options.policies is None else _policies(options.policies)
+    folder = options.reference or options.data.parent / "reference"
+    print("\n### pbt, 16 workers: regret")
+    for training in schedules.trainings(options.data):
+        if options.boxes is not None and training.name not in options.boxes.split(","):
+            continue
+        jobs = [(training, each, seed) for each in policies.values() for seed in _seeds(options)]
+        with ProcessPoolExecutor(options.jobs) as pool:
+            found = list(pool.map(population.run, *zip(*jobs, strict=True)))
+        each = len(jobs) // len(policies)
+        ours = {name: found[i * each : (i + 1) * each] for i, name in enumerate(policies)}
+        rows = {**population.read(folder / "pbt.csv", training.name), **ours}
+        print(f"\n{training.name}\n")
+        print(report.markdown(population.HEAD, population.table(rows)))
+
+
 def _run_laws(options: argparse.Namespace) -> None:
     jobs = [(box, seed) for box in laws.BOXES for seed in _seeds(options)]
     found: dict[str, list[laws.Found]] = {}
@@ -97,7 +127,10 @@ def _seeds(options: argparse.Namespace) -> range:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "suite", choices=[*suites.SUITES, "pareto", "laws", "latency"], nargs="?", default="main"
+        "suite",
+        choices=[*suites.SUITES, "pareto", "pbt", "laws", "latency"],
+        nargs="?",
+        default="main",
     )
     parser.add_argument("--seeds", default="0-9", help="such as 0-9")
     parser.add_argument(

@@ -120,12 +120,12 @@ class Pbt(Model):
     interval: Annotated[Int, Field(ge=1, le=10**15)] | None = None
     """interval is after how much training, in training.unit, trials are compared again: every
     multiple of it is a milestone. Left out, a tenth of training.max."""
-    fraction: Annotated[Number, Field(ge=0, le=0.5)] = 0.2
+    fraction: Annotated[Number, Field(ge=0, le=0.5)] = 0.25
     """fraction is which part of the population gives up at each milestone, to go on from the
     checkpoint of one of the equally many best."""
     explore: Literal["perturb"] = "perturb"
     """explore is how the values of such a trial follow from those of the better one: perturb makes
-    each of them a little smaller or larger."""
+    each of them smaller or larger."""
     resample: Annotated[Number, Field(ge=0, le=1)] = 0.25
     """resample is how likely perturb draws a parameter anew instead."""
     fixed: Annotated[
@@ -134,9 +134,9 @@ class Pbt(Model):
     """fixed names parameters that cannot change once training has begun, such as a width or an
     optimizer: a trial that goes on from the checkpoint of another takes that one's values."""
     mode: Literal["Async", "Sync"] = "Async"
-    """mode Async lets trials run on and decides about each when it reaches a milestone that half
-    of the population has reached; mode Sync lets all wait there for the last one. With fewer
-    places than trials it is always Sync."""
+    """mode Async lets trials run on; once half of the population has reached a milestone, the worst
+    of those give up, and who comes later is decided on arrival. Mode Sync lets all wait there for
+    the last one. With fewer places than trials it is always Sync."""
 
 
 @rules(maxProperties=1)

@@ -330,7 +330,10 @@ def _confirming_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator
 def _member_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     """How far one of the population is, and whether it has to learn where to go on from."""
     index, from_ = trial.index, lifecycle.resumes_from(trial)
+    latest = max(trial.status.milestones, key=lambda each: each.at, default=None)
     yield ("members", (lifecycle.highest_milestone(trial), index)), None
+    if latest is not None and latest.decision == "Continue" and latest.promotion is None:
+        yield (("running on", latest.at), frame.rank_key(trial, latest)), None
     if from_ is not None and from_.trial is not None:
         yield ("borrowers", (from_.step, index)), None
     goes_on = trial.spec.state == "Running" and frame.next_level(trial) is not None

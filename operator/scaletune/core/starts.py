@@ -13,7 +13,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_name
 from scaletune.core import budget, reasons
 from scaletune.core.ledger import Ledger
-from scaletune.core.lifecycle import untold
+from scaletune.core.lifecycle import highest_milestone, untold
 from scaletune.core.policies.policy import policy_of, population_of
 from scaletune.core.samplers.sampler import configuration
 from scaletune.core.scaling import resolve
@@ -76,12 +76,13 @@ def _resume(ledger: Ledger, trial: Trial, until: int, reason: str) -> Start:
     if taken is not None:
         action = Exploit(trial.index, until, reason, taken)
         after = intended(after, action)
-    return Start(trial, after, budget.cost(ledger, trial, level), action)
+    promised = budget.reserved(ledger, trial)  # by one that runs, and goes on from elsewhere
+    return Start(trial, after, budget.cost(ledger, trial, level) - promised, action)
 
 
 def _promote(study: Study, ledger: Ledger, trial: Trial, until: int, evidence: Evidence) -> Start:
     number = max(study.status.highest_number, ledger.highest_number)
-    level = ledger.frame.until(trial)
+    level = highest_milestone(trial)
     decision = exploiting(study, ledger, Decide(trial.index, level, "Promote", number, evidence))
     reason = reasons.explain(study, decision)
     start = _resume(ledger, decided(trial, decision), until, reason)

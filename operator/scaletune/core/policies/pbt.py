@@ -4,11 +4,15 @@ So many trials train side by side, the population. At each milestone the worst p
 what it has trained and goes on from the checkpoints of the best, with parameters a little changed:
 an *exploit*. So hyperparameters follow a schedule that nobody had to write.
 
-Trials of one age are compared: their records at one milestone. A trial that runs on is decided when
-it gets there, once half of the population has come (asynchronous), and never again. Trials that
-pause there, because they are told to or there are fewer places than trials, wait until all have
-come; the one with the fewest milestones runs next. Only a checkpoint of that very milestone is
-taken over, weights and parameters of the same trial.
+Trials of one age are compared: their records at one milestone. Trials that run on never wait for
+each other: once half of the population has come, the worst of those give up, however far they got
+since, short of the next milestone; who comes later is decided when it comes. (If each were decided
+when it comes and never again, the first half would go unpunished: a trial that is slow to get there
+is mostly one that has given up before, and so a few would be replaced again and again.) Who has not
+given up by then will not later, because others that come can only push it up from the worst. Trials
+that pause at a milestone, because they are told to or there are fewer places than trials, wait
+until all have come; the one with the fewest milestones runs next. Only a checkpoint of that very
+milestone is taken over, weights and parameters of the same trial.
 
 A trial that has failed, or is done, leaves room for another: a child of one of the best at the
 milestone that all the others have reached, or a new configuration before the first one.
@@ -73,33 +77,19 @@ class Population:
         if ledger.frame.until(trial) <= record.at:
             return "Pause", evidence
         is_beyond = any(each.at > record.at for each in trial.status.milestones)
-        if is_beyond or 2 * len(rung) < self.size:
-            return "Continue", evidence
-        donor = self._donor_for(ledger, rung, trial, record.at, evidence)
+        donor = None
+        if not is_beyond and self._has_quorum(rung):
+            donor = self._donor_for(ledger, rung, trial, record.at, evidence)
         if donor is None:
             return "Continue", evidence
         return "Exploit", evidence.model_copy(update={"against": donor.index})
 
     def next_promotion(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
-        """Who waits at the lowest milestone that all have reached, the best first.
+        """Who ran on and is to give up; else who waits where all have come, the best first.
 
         Evidence that names another trial means that this one goes on from there.
         """
-        members = ledger.shelf("members")
-        for level in self.levels[:-1]:
-            waiting = ledger.waiting(level, 0)
-            if not len(waiting):
-                continue
-            if members.at(0)[0][0] < level or self._is_filling(ledger):
-                return None
-            key, _ = waiting.at(0)
-            rung, trial = ledger.rung(level, 0), ledger.trial(key[-1])
-            evidence = self._evidence(rung, key)
-            donor = self._donor_for(ledger, rung, trial, level, evidence)
-            if donor is not None:
-                evidence = evidence.model_copy(update={"against": donor.index})
-            return trial, ledger.frame.above(level), evidence
-        return None
+        return self._overruled(ledger) or self._awaited(ledger)
 
     def drain(self, ledger: Ledger) -> None:
         """Nobody waits but for others that run."""
@@ -150,6 +140,44 @@ class Population:
         assert checkpoint is not None
         values = self._explored(donor, level, index)
         return checkpoint, values, Origin(kind="Child", of=donor.index)
+
+    def _overruled(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The worst of those that ran on from a milestone before half of the population came."""
+        for level in self._latest(ledger):
+            rung, running = ledger.rung(level, 0), ledger.shelf(("running on", level))
+            if not len(running) or not self._has_quorum(rung):
+                continue
+            key, _ = running.at(len(running) - 1)
+            trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
+            donor = self._donor_for(ledger, rung, trial, level, evidence)
+            if donor is not None:
+                evidence = evidence.model_copy(update={"against": donor.index})
+                return trial, ledger.frame.until(trial), evidence
+        return None
+
+    def _awaited(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
+        """The best of those that wait at the lowest milestone with any, once all are there."""
+        level = next((level for level in self._latest(ledger) if len(ledger.waiting(level, 0))), 0)
+        if not level or ledger.shelf("members").at(0)[0][0] < level or self._is_filling(ledger):
+            return None
+        rung, (key, _) = ledger.rung(level, 0), ledger.waiting(level, 0).at(0)
+        trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
+        donor = self._donor_for(ledger, rung, trial, level, evidence)
+        if donor is not None:
+            evidence = evidence.model_copy(update={"against": donor.index})
+        return trial, ledger.frame.above(level), evidence
+
+    def _latest(self, ledger: Ledger) -> Iterator[int]:
+        """The milestones that are the latest one of some trial, the lowest first."""
+        members, rank = ledger.shelf("members"), 0
+        while rank < len(members):
+            level = members.at(rank)[0][0]
+            if level:
+                yield level
+            rank = members.rank((level + 1,))
+
+    def _has_quorum(self, rung: Ranked) -> bool:
+        return 2 * len(rung) >= self.size
 
     def _is_filling(self, ledger: Ledger) -> bool:
         """Whether the first population is not all there yet."""

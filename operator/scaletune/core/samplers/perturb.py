@@ -1,6 +1,6 @@
 """Perturb: other values close to the ones that a trial has, as population based training explores.
 
-Each parameter takes a step down or up with equal chance: a number by a factor of 0.8 or 1.2 (whole
+Each parameter takes a step down or up with equal chance: a number by a factor of 0.5 or 2 (whole
 numbers by one at least, zero by a tenth of its range), a list of numbers to the neighbouring one,
 within the range in any case. A name out of several stays. With some probability a parameter is
 drawn anew instead. One stream per parameter: adding one changes no other's values.
@@ -16,7 +16,7 @@ from scaletune.api.trial import ParameterValue
 from scaletune.core.samplers.draws import Value, ends, typed, value_at
 from scaletune.core.seeds import Stream, stream
 
-DOWN, UP = 0.8, 1.2
+DOWN, UP = 0.5, 2.0
 SHARE_OF_RANGE = 0.1  # of a value of zero, which no factor moves
 
 
