@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from tests.bench import population, schedules
+from tests.bench import cells, population, schedules
 from tests.bench.population import Objective, Stretch
 
 
 def test_what_was_given_up_counts_until_its_trial_left() -> None:
     objective = Objective(schedules.Toy())
-    left = 5.5 + (population.RESUME + population.PAUSE) * population.ONE
+    left = 5.5 + (cells.RESUME + cells.PAUSE) * population.ONE
     objective.stretches = {
         1: [
             Stretch(0, 0.0, (1.0, 2.0), (0.9, 0.8)),
