@@ -28,6 +28,7 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
     "asha Stop": {"asha": {"mode": "Stop"}},
     "hyperband": {"hyperband": {}},
     "successiveHalving": {"successiveHalving": {}},
+    "pbt": {"pbt": {"population": 64}},
 }
 HEAD = ("", "trials", "report p50", "p95", "decision p50", "p95")
 SUGGESTION_HEAD = ("", "records", "mean", "p50", "p95")

@@ -30,6 +30,7 @@ PERCENTS = (25, 50, 100)
 HEAD = ("", "studies", *(f"{percent} %" for percent in PERCENTS))
 POLICIES: dict[str, dict[str, Any]] = {
     "scaletune, pbt": {"policy": {"pbt": {}}},
+    "scaletune, pbt pb2": {"policy": {"pbt": {"explore": "pb2"}}},
     "scaletune, pbt Sync": {"policy": {"pbt": {"mode": "Sync"}}},
 }
 

@@ -275,6 +275,40 @@ def test_exploring_draws_anew_as_often_as_it_is_told() -> None:
         assert steps / 400 == pytest.approx(1 - share, abs=0.08)
 
 
+def planted(of: Study, count: int) -> Ledger:
+    """Trials that have trained two intervals, the second one the better the nearer the rate is to
+    1e-2; the first two are the best of both."""
+    members = []
+    for index in range(count):
+        rate = 1e-4 * 1000 ** ((index * 7 % count) / count)
+        made = member(index, 1.0, abs(math.log(rate / 1e-2)) / 10, decisions=["Continue"] * 2)
+        parameters = [{"name": "rate", "float": rate}, {"name": "width", "int": 64}]
+        spec = {**made.spec.to_yaml_fields(), "parameters": parameters}
+        fields = {**made.model_dump(by_alias=True), "spec": spec}
+        members.append(Trial.model_validate(fields))
+    return Ledger.of(of, members)
+
+
+def test_pb2_goes_where_a_model_of_the_intervals_so_far_promises_most() -> None:
+    of = study(16, pbt={"explore": "pb2", "resample": 0, "fixed": ["width"]})
+    ledger, population = planted(of, 16), population_of(of)
+    assert population is not None
+    for index in range(10, 14):
+        found = given.values(population.exploit(ledger, ledger.trial(index), 2, 0).parameters)
+        assert 3e-3 < float(found["rate"]) < 4e-2
+        assert found["width"] == 64
+
+
+def test_pb2_perturbs_while_little_is_known() -> None:
+    def first(explore: str) -> dict[str, Any]:
+        of = study(4, pbt={"explore": explore})
+        ledger, population = Ledger.of(of, [member(0, 0.0), member(1, 1.0)]), population_of(of)
+        assert population is not None
+        return given.values(population.exploit(ledger, ledger.trial(1), 1, 0).parameters)
+
+    assert first("pb2") == first("perturb")
+
+
 def trained(
     parameters: Mapping[str, Any], start: int, until: int, seed: int, state: Any = None
 ) -> dict[str, Any]:
@@ -300,7 +334,11 @@ def simulated(seed: int) -> Shell:
         parallelism=shape.choice([1, 3, population]),
         goal=shape.choice(["Minimize", "Maximize"]),
         budget={"trials": population + shape.choice([0, 5])},
-        pbt={"fraction": shape.choice([0, 0.2, 0.5]), "mode": shape.choice(["Async", "Sync"])},
+        pbt={
+            "fraction": shape.choice([0, 0.2, 0.5]),
+            "mode": shape.choice(["Async", "Sync"]),
+            "explore": shape.choice(["perturb", "perturb", "pb2"]),
+        },
         sampler={"random": {}},
     )
     failures = Failures(6.0, 1.0) if shape.random() < 0.5 else Failures()

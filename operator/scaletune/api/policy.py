@@ -123,9 +123,10 @@ class Pbt(Model):
     fraction: Annotated[Number, Field(ge=0, le=0.5)] = 0.25
     """fraction is which part of the population gives up at each milestone, to go on from the
     checkpoint of one of the equally many best."""
-    explore: Literal["perturb"] = "perturb"
+    explore: Literal["perturb", "pb2"] = "perturb"
     """explore is how the values of such a trial follow from those of the better one: perturb makes
-    each of them smaller or larger."""
+    each of them smaller or larger, pb2 chooses what a model of all intervals so far promises most
+    of (arXiv:2002.02518), which is for populations of 4 to 8."""
     resample: Annotated[Number, Field(ge=0, le=1)] = 0.25
     """resample is how likely perturb draws a parameter anew instead."""
     fixed: Annotated[

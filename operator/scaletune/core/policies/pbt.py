@@ -103,7 +103,7 @@ class Population:
         giver = ledger.trial(donor)
         checkpoint = _checkpoint(giver, at)
         assert checkpoint is not None
-        values = self._explored(giver, at, trial.index)
+        values = self._explored(ledger, giver, at, trial.index)
         attempts = trial.status.attempts
         return Exploit(
             at=at,
@@ -138,7 +138,7 @@ class Population:
             return None
         checkpoint = _checkpoint(donor, level)
         assert checkpoint is not None
-        values = self._explored(donor, level, index)
+        values = self._explored(ledger, donor, level, index)
         return checkpoint, values, Origin(kind="Child", of=donor.index)
 
     def _overruled(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
@@ -211,11 +211,18 @@ class Population:
         u = stream(self.spec.seed, index, f"exploit {at}").random()
         return donors[floor(u * len(donors))]
 
-    def _explored(self, donor: Trial, at: int, index: int) -> tuple[ParameterValue, ...]:
+    def _explored(
+        self, ledger: Ledger, donor: Trial, at: int, index: int
+    ) -> tuple[ParameterValue, ...]:
         before = {each.name: each.value for each in values_at(donor, at)}
         if not before:  # a replay knows of no parameters
             return ()
-        return perturbed(self.spec, self.pbt, before, index, at)
+        values = perturbed(self.spec, self.pbt, before, index, at)
+        if self.pbt.explore == "perturb":
+            return values
+        from scaletune.core.samplers import pb2  # numpy: not every process needs it
+
+        return pb2.explored(self.spec, self.pbt, ledger, pb2.Exploration(index, at, donor, values))
 
 
 def values_at(trial: Trial, at: int) -> tuple[ParameterValue, ...]:
