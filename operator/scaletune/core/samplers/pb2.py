@@ -99,7 +99,8 @@ def _at(points: Array, now: float) -> Array:
 def _candidates(donor: Array, random: Stream) -> Array:
     everywhere = [[random.random() for _ in donor] for _ in range(UNIFORM)]
     close = [[each + SPREAD * random.gauss() for each in donor] for _ in range(AROUND)]
-    return np.clip(np.array(everywhere + close), 0.0, np.nextafter(1.0, 0.0))
+    found: Array = np.clip(np.array(everywhere + close), 0.0, np.nextafter(1.0, 0.0))
+    return found
 
 
 def _ranked(seen: list[_Interval]) -> tuple[Array, Array]:
