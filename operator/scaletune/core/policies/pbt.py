@@ -21,6 +21,7 @@ milestone that all the others have reached, or a new configuration before the fi
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 
 from scaletune.api.policy import Pbt
@@ -148,6 +149,8 @@ class Population:
             if not len(running) or not self._has_quorum(rung):
                 continue
             key, _ = running.at(len(running) - 1)
+            if rung.rank(key) < len(rung) - self._share(len(rung)):
+                continue
             trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
             donor = self._donor_for(ledger, rung, trial, level, evidence)
             if donor is not None:
@@ -185,8 +188,7 @@ class Population:
 
     def _share(self, n: int) -> int:
         """How many of n give up, and from how many they take."""
-        part = Fraction(str(self.pbt.fraction))
-        return min(n // 2, max(1, floor(part * self.size))) if part else 0
+        return min(n // 2, _part(self.pbt.fraction, self.size))
 
     def _evidence(self, rung: Ranked, key: Key) -> Evidence:
         n = len(rung)
@@ -202,14 +204,14 @@ class Population:
         return self._drawn(ledger, rung, at, trial.index)
 
     def _drawn(self, ledger: Ledger, rung: Ranked, at: int, index: int) -> Trial | None:
-        """One of the best at a milestone, of those whose checkpoint is there."""
-        best = (rung.at(rank)[0] for rank in range(self._share(len(rung))))
-        donors = [ledger.trial(key[-1]) for key in best if not key[0]]
-        donors = [each for each in donors if _checkpoint(each, at) is not None]
-        if not donors or at < self.kept_from:
+        """One of the best at a milestone; if its checkpoint is not there, the next whose is."""
+        count = min(self._share(len(rung)), rung.rank((True,)))  # of finite values
+        if not count or at < self.kept_from:
             return None
-        u = stream(self.spec.seed, index, f"exploit {at}").random()
-        return donors[floor(u * len(donors))]
+        first = floor(stream(self.spec.seed, index, f"exploit {at}").random() * count)
+        ranks = (*range(first, count), *range(first))
+        donors = (ledger.trial(rung.at(rank)[0][-1]) for rank in ranks)
+        return next((each for each in donors if _checkpoint(each, at) is not None), None)
 
     def _explored(
         self, ledger: Ledger, donor: Trial, at: int, index: int
@@ -223,6 +225,13 @@ class Population:
         from scaletune.core.samplers import pb2  # numpy: not every process needs it
 
         return pb2.explored(self.spec, self.pbt, ledger, pb2.Exploration(index, at, donor, values))
+
+
+@lru_cache(maxsize=64)
+def _part(fraction: float, size: int) -> int:
+    """How many of a whole population give up: exactly, as the user wrote the fraction."""
+    part = Fraction(str(fraction))
+    return max(1, floor(part * size)) if part else 0
 
 
 def values_at(trial: Trial, at: int) -> tuple[ParameterValue, ...]:
