@@ -10,7 +10,7 @@ from tests.cluster.connection import Connection
 
 def connection_of(connection: Connection, namespace: str, account: str, folder: Path) -> Connection:
     """A connection to the same cluster as a service account; its files lie in the folder."""
-    token = connection.kubectl("create", "token", account, "-n", namespace, "--duration=1h")
+    token = connection.kubectl("create", "token", account, "-n", namespace, "--duration=24h")
     config = yaml.safe_load(connection.kubeconfig.read_text())
     config["users"] = [{"name": "test", "user": {"token": token}}]
     kubeconfig = folder / f"{account}.kubeconfig"

