@@ -45,7 +45,7 @@ def _study(cluster: Connection, namespace: str, name: str, sleep: float, trials:
             parallelism=3,
             policy={"asha": {"eta": 3, "min": 3, "mode": "Stop"}},
             budget={"trials": trials},
-            checkpoints=studies.claim(),
+            checkpoints={**studies.claim(), "keep": "All"},
         )
     )
 

@@ -67,7 +67,7 @@ def test_a_study_in_mode_promote_goes_from_apply_to_its_end(
         parallelism=2,
         policy=PROMOTE,
         budget={"trials": 6},
-        checkpoints=studies.claim(),
+        checkpoints={**studies.claim(), "keep": "All"},
     )
     cluster.apply(made)
 
@@ -195,9 +195,8 @@ def test_an_operator_killed_at_any_time_ends_a_study_the_same_way(
         for attempt in trial.status.attempts
     }
     assert len(attempts) == sum(len(trial.status.attempts) for trial in calm[1])
-    assert {name: len(uids) for name, uids in jobs.items() if name.startswith("shaken")} == (
-        dict.fromkeys(attempts, 1)
-    )
+    begun = {name: len(uids) for name, uids in jobs.items() if name.startswith("shaken-0")}
+    assert begun == dict.fromkeys(attempts, 1)
 
 
 def test_real_torchrun_trains_in_restricted_pods_and_the_best_goes_on_from_its_checkpoint(

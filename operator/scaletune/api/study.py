@@ -117,6 +117,9 @@ class Checkpoints(Model):
 
     persistent_volume_claim: PersistentVolumeClaim
     """persistentVolumeClaim is mounted by every trial."""
+    keep: Literal["Needed", "All"] = "Needed"
+    """keep is which of them stay. Needed: when the study has ended, those of trials that were
+    stopped by the policy or have failed are deleted. All: nothing of a trial that has ended is."""
 
 
 class Template(Model):

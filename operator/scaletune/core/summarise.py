@@ -136,7 +136,8 @@ def _reached(study: Study, ledger: Ledger, *, finished: bool) -> dict[str, objec
     population = population_of(study)
     if population is None:
         return {}
-    reached = ledger.frame.most if finished else population.all_reached(ledger)
+    is_over = finished and not len(ledger.shelf("members"))
+    reached = ledger.frame.most if is_over else population.all_reached(ledger)
     return {"all_reached": max(study.status.all_reached, reached)}
 
 

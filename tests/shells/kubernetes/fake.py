@@ -6,6 +6,7 @@ along what is owned. The operator can be let die at any of its writes.
 """
 
 import copy
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -50,6 +51,8 @@ class Cluster(Client):
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Json] = {}
         self.writes, self.dies_at, self.death, self.is_dead = 0, 0, Death.LOST, False
+        self.cleaned: set[str] = set()
+        """Names of the trials whose checkpoints are gone."""
         self._version = 0
         self._in_flight: Callable[[], object] | None = None
         metadata = {"name": "checkpoints", "namespace": "ml"}
@@ -158,7 +161,9 @@ class Cluster(Client):
         pods = self.all(POD)
         owners = {raw["metadata"]["ownerReferences"][0]["uid"] for raw in pods}
         for job in self.all(JOB):
-            if job["metadata"]["uid"] not in owners:
+            if job["metadata"]["name"].endswith("-cleanup"):
+                self._clean_up(job)
+            elif job["metadata"]["uid"] not in owners:
                 for rank in range(job["spec"]["completions"]):
                     self._start_pod(job, rank)
         for pod in pods:
@@ -170,6 +175,15 @@ class Cluster(Client):
             elif "terminated" not in container["state"]:
                 container["state"] = {"running": {}}
             self._touched(found)
+
+    def _clean_up(self, job: Json) -> None:
+        [container] = job["spec"]["template"]["spec"]["containers"]
+        variables = {each["name"]: each for each in container["env"]}
+        wanted = json.loads(variables[wire.Variable.CLEANUP]["value"])
+        self.cleaned |= set(wanted["trials"])
+        found = self._find(JOB, job["metadata"]["name"])
+        found["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+        self._touched(found)
 
     def _start_pod(self, job: Json, rank: int) -> None:
         template = copy.deepcopy(job["spec"]["template"])

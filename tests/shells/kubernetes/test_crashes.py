@@ -9,6 +9,7 @@ import pytest
 from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
+from scaletune.core.discarded import discarded, has_lost
 from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL
 from scaletune.shells.kubernetes.reconciler import LookAgain
 from scaletune.shells.kubernetes.settings import Settings
@@ -56,9 +57,10 @@ async def _run(cluster: Cluster, every: int = 0) -> tuple[Study, list[Trial]]:
             shell = Shell(cluster, Settings())
             continue
         [study] = map(read_study, cluster.all(STUDY))
-        if is_true(study.status.conditions, FINISHED):
+        trials = sorted(map(read_trial, cluster.all(TRIAL)), key=lambda trial: trial.index)
+        kept = [trial for trial in discarded(study, trials) if trial.status.checkpoint is not None]
+        if is_true(study.status.conditions, FINISHED) and not kept and not cluster.all(JOB):
             await shell.stop()
-            trials = sorted(map(read_trial, cluster.all(TRIAL)), key=lambda trial: trial.index)
             return study, trials
         cluster.tick()
     raise AssertionError(f"the study has not ended after {TURNS_MAX} turns")
@@ -96,6 +98,11 @@ def test_an_undisturbed_study_ends_with_nothing_left_running(policy: str) -> Non
     assert study.status.running == 0
     assert cluster.all(JOB) == []
     assert len(cluster.all(SERVICE)) == 1
+    # Of those that lost nothing is kept, and all of the others.
+    lost = {trial.metadata.name for trial in trials if has_lost(trial)}
+    assert cluster.cleaned == lost
+    assert {trial.metadata.name for trial in trials if trial.status.checkpoint is None} == lost
+    assert lost or policy != "promote"
 
 
 @pytest.mark.parametrize("death", Death)

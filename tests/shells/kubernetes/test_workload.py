@@ -222,3 +222,46 @@ def test_all_pods_of_a_study_have_names_under_one_headless_service() -> None:
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert _pod(_study())["subdomain"] == service["metadata"]["name"]
     assert service["metadata"]["ownerReferences"][0]["uid"] == "uid-s"
+
+
+def test_what_deletes_checkpoints_has_the_trials_image_user_and_nodes_and_no_more() -> None:
+    context = {"runAsUser": 7, "privileged": True, "capabilities": {"add": ["IPC_LOCK"]}}
+    secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    container = {
+        "command": ["/opt/env/bin/python", "train.py"],
+        "resources": {"limits": {"nvidia.com/gpu": 8}},
+        "securityContext": context,
+        "env": [{"name": "PYTHONPATH", "value": "/opt"}, secret],
+        "envFrom": [{"secretRef": {"name": "s"}}],
+    }
+    spec = {
+        "nodeSelector": {"pool": "gpu"},
+        "hostNetwork": True,
+        "resourceClaims": [{"name": "gpu"}],
+        "initContainers": [{"name": "download", "image": "i"}],
+    }
+    study = _study(container, spec)
+    labels = {"team": "x", "kueue.x-k8s.io/queue-name": "q", "scaletune.dev/trial": "s-0000"}
+    study.spec.template.pod["metadata"] = {"labels": labels}
+
+    job = workload.cleanup(study, ["s-0001"], "digest")
+
+    template = job["spec"]["template"]
+    pod = template["spec"]
+    [only] = pod["containers"]
+    assert template["metadata"]["labels"] == {"team": "x"}
+    assert pod["nodeSelector"] == {"pool": "gpu"}
+    assert not {"hostNetwork", "resourceClaims", "initContainers"} & pod.keys()
+    assert (pod["automountServiceAccountToken"], pod["restartPolicy"]) == (False, "Never")
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert only["command"] == ["/opt/env/bin/python", "-m", "scaletune_trainer.cleanup"]
+    assert only["securityContext"] == {
+        "runAsUser": 7,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "nvidia.com/gpu" not in only["resources"]["limits"]
+    names = [each["name"] for each in only["env"]]
+    assert names == ["PYTHONPATH", "SCALETUNE_VOLUME", "SCALETUNE_CLEANUP"]
+    assert "envFrom" not in only
+    assert job["metadata"]["ownerReferences"][0]["uid"] == study.metadata.uid

@@ -27,6 +27,7 @@ class Variable(StrEnum):
     STALL_SECONDS = "SCALETUNE_STALL_SECONDS"
     SHUTDOWN_SECONDS = "SCALETUNE_SHUTDOWN_SECONDS"
     LAUNCHER = "SCALETUNE_LAUNCHER"
+    CLEANUP = "SCALETUNE_CLEANUP"  # of the Job that deletes checkpoints alone: which
 
 
 class Metric(StrEnum):

@@ -9,6 +9,8 @@ STUDY_LABEL: Final = f"{GROUP}/study"
 TRIAL_LABEL: Final = f"{GROUP}/trial"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 DIRECTIVE_ANNOTATION: Final = f"{GROUP}/directive"
+CLEANUP_ANNOTATION: Final = f"{GROUP}/cleanup"
+"""Of which trials a Job deletes the checkpoints, as a digest."""
 INDEX_ANNOTATION: Final = "batch.kubernetes.io/job-completion-index"
 """Written by the Job's controller: which of its Job's pods a pod is, from 0."""
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -18,6 +20,11 @@ QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 def job_name(trial: str, attempt: int) -> str:
     """The Job of an attempt; its pods' host names are `<job>-<index>`."""
     return f"{trial}-a{attempt}"
+
+
+def cleanup_name(study: str) -> str:
+    """The Job that deletes checkpoints of a study that has ended."""
+    return f"{study}-cleanup"
 
 
 def service_name(study: str) -> str:

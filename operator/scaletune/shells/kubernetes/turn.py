@@ -24,6 +24,7 @@ from scaletune.shells.kubernetes import earlier, events, mishaps, reconciler, re
 from scaletune.shells.kubernetes.acceptance import Acceptance
 from scaletune.shells.kubernetes.apply import Writer, carry_out
 from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.cleanup import Cleanup
 from scaletune.shells.kubernetes.client import Client
 from scaletune.shells.kubernetes.effects import Effects
 from scaletune.shells.kubernetes.findings import Findings
@@ -69,6 +70,7 @@ class Turn:
         self._effects = Effects(self.client, self.stores, self._writer)
         self._hindrances = Hindrances(self.client, self.stores, self._writer)
         self._rehearsal = Rehearsal(self.client)
+        self._cleanup = Cleanup(self.client, self._writer)
 
     async def take(self, key: Key) -> float | None:
         """One turn; returns in how many seconds to look again."""
@@ -107,7 +109,10 @@ class Turn:
         # While more is to be done at once, people can wait for a second.
         if not self.is_dirty(key) or self._last_written(snapshot.study, now) > 1.0:
             await self._summarise(snapshot, plan, findings, now)
-        return self._next_look(snapshot, plan, findings, now)
+        look = self._next_look(snapshot, plan, findings, now)
+        cleaning = await self._cleanup.follow(self._fresh(key), now)
+        self._begin(events.tell(self.client, cleaning.said, now))
+        return look if cleaning.again_in is None else min(look, cleaning.again_in)
 
     async def _judged(self, study: Study) -> Findings:
         """Whether the Study can be served; what earlier ones hand on is stored with it at first."""

@@ -13,19 +13,24 @@ import copy
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from scaletune.api.model import GROUP
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL, Json
 from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
+    CLEANUP_ANNOTATION,
     DIRECTIVE_ANNOTATION,
     INDEX_ANNOTATION,
+    QUEUE_LABEL,
     STUDY_LABEL,
     TRIAL_LABEL,
+    cleanup_name,
     job_name,
     service_name,
 )
@@ -44,6 +49,37 @@ VOLUME_PATH: Final = "/scaletune/checkpoints"
 # The whole directory is mounted: a file mounted by subPath would never change.
 DIRECTIVE_PATH: Final = "/scaletune/directive"
 DIRECTIVE_FILE: Final = "directive.json"
+RESTRICTED: Final[Json] = {
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "securityContext": {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "fsGroupChangePolicy": "OnRootMismatch",
+    },
+}
+CLEANUP_RESOURCES: Final[Json] = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"cpu": "1", "memory": "256Mi"},
+}
+# Of the template, what a pod that only deletes files needs as well: its image, its interpreter, its
+# user and its nodes. It gets no GPU, no network of the host, no sidecar and no Secret's variable.
+CLEANUP_SPEC: Final = frozenset(
+    {
+        "imagePullSecrets",
+        "nodeSelector",
+        "runtimeClassName",
+        "securityContext",
+        "serviceAccountName",
+        "tolerations",
+        "volumes",
+    }
+)
+CLEANUP_CONTAINER: Final = frozenset(
+    {"name", "image", "imagePullPolicy", "volumeMounts", "workingDir"}
+)
+CLEANUP_IS_NOT: Final = (f"{GROUP}/", f"{QUEUE_LABEL.partition('/')[0]}/")  # a trial, or queued
+CLEANUP_USER: Final = frozenset({"runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions"})
 
 
 def template_hash(study: Study) -> str:
@@ -115,6 +151,49 @@ def job(study: Study, trial: Trial) -> Json:
     }
 
 
+def cleanup(study: Study, trials: Sequence[str], digest: str) -> Json:
+    """The Job that deletes the checkpoints of these trials, under their user; in no queue."""
+    template = copy.deepcopy(study.spec.template.pod)
+    given, metadata = template["spec"]["containers"][0], study.metadata
+    spec: Json = {key: each for key, each in template["spec"].items() if key in CLEANUP_SPEC}
+    container = {key: each for key, each in given.items() if key in CLEANUP_CONTAINER}
+    user = given.get("securityContext") or {}
+    container |= {
+        "command": [_python(given["command"][0]), "-m", "scaletune_trainer.cleanup"],
+        "env": [each for each in given.get("env") or () if "valueFrom" not in each],
+        "resources": CLEANUP_RESOURCES,
+        "securityContext": {key: each for key, each in user.items() if key in CLEANUP_USER},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    _fill(spec, RESTRICTED)
+    _restrict(container)
+    wanted = json.dumps({"study": metadata.uid, "trials": list(trials)})
+    variables = {Variable.VOLUME: VOLUME_PATH, Variable.CLEANUP: wanted}
+    ours: list[Json] = [{"name": name, "value": value} for name, value in variables.items()]
+    _set_environment(container, ours)
+    spec["volumes"] = [*(spec.get("volumes") or ()), {"name": CHECKPOINTS, **_checkpoints(study)}]
+    mount = {"name": CHECKPOINTS, "mountPath": VOLUME_PATH}
+    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
+    about = template.get("metadata") or {}
+    labels = about.get("labels") or {}
+    labels = {key: each for key, each in labels.items() if not key.startswith(CLEANUP_IS_NOT)}
+    pod: Json = {
+        "metadata": {"labels": labels, "annotations": about.get("annotations") or {}},
+        "spec": {**spec, "restartPolicy": "Never", "containers": [container]},
+    }
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.name,
+        "metadata": {
+            "name": cleanup_name(metadata.name),
+            "namespace": metadata.namespace,
+            "annotations": {CLEANUP_ANNOTATION: digest},
+            "ownerReferences": [owned_by(STUDY.api_version, "Study", metadata.name, metadata.uid)],
+        },
+        "spec": {"backoffLimit": 2, "template": pod},
+    }
+
+
 def owned_by(api_version: str, kind: str, name: str, uid: str) -> Json:
     """A controller's reference: when the owner goes, so does the object."""
     return {
@@ -132,18 +211,12 @@ def _pod(study: Study, trial: Trial, attempt: int) -> Json:
     metadata = template.get("metadata") or {}
     spec: Json = template.get("spec") or {}
     spec["restartPolicy"] = "Never"
+    _fill(spec, RESTRICTED)
     _fill(
         spec,
         {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
             "subdomain": service_name(study.metadata.name),
             "terminationGracePeriodSeconds": GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "seccompProfile": {"type": "RuntimeDefault"},
-                "fsGroupChangePolicy": "OnRootMismatch",
-            },
         },
     )
     for container in (*spec.get("initContainers", ()), *spec["containers"]):
@@ -190,15 +263,18 @@ def _restrict(container: Json) -> None:
 def _wrap(trainer: Json) -> None:
     """Make our PID 1 start the user's command."""
     command = [*trainer["command"], *trainer.pop("args", ())]
-    # The Python that runs the script is the one that has the trainer package.
-    named = re.fullmatch(r"python[0-9.]*", PurePosixPath(command[0]).name)
-    python = command[0] if named else "python3"
-    trainer["command"] = [python, "-m", "scaletune_trainer.main", "--", *command]
+    trainer["command"] = [_python(command[0]), "-m", "scaletune_trainer.main", "--", *command]
     # A PID 1 that never came to write its message leaves the reason in its last lines.
     _fill(trainer, {"terminationMessagePolicy": "FallbackToLogsOnError"})
     ports = trainer.setdefault("ports", [])
     if all(port.get("containerPort") != wire.METRICS_PORT for port in ports):
         ports.append({"name": "metrics", "containerPort": wire.METRICS_PORT})
+
+
+def _python(program: str) -> str:
+    """The Python that runs the script is the one that has the trainer package."""
+    is_named = re.fullmatch(r"python[0-9.]*", PurePosixPath(program).name)
+    return program if is_named else "python3"
 
 
 def _protocol(trainer: Json, study: Study, trial: Trial, grace: int) -> list[Json]:

@@ -1,24 +1,22 @@
 """Frees the disk of checkpoints that nobody will read again.
 
-A trial needs the one checkpoint that its status names; a trial that lost its comparison needs none.
-What others may still go on from stays, whatever has become of the trial. The journals stay.
-Deleting is idempotent: what a killed run did not get to, the next news of the trial does.
+A trial needs the one checkpoint that its status names, and none once it is discarded. What others
+may still go on from stays, whatever has become of the trial. The journals stay. Deleting is
+idempotent: what a killed run did not get to, the next news of the trial or the study's end does.
 """
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from scaletune.api.trial import Checkpoint, Trial
-from scaletune.core.plan import FREED
+from scaletune.api.trial import Checkpoint
 
 
-def free(trial: Trial, files: Path, lent: Sequence[Checkpoint] = ()) -> None:
-    """Delete the trial's checkpoints but the one that counts, and those that are lent to others.
+def free(files: Path, counts: Checkpoint | None, lent: Sequence[Checkpoint] = ()) -> None:
+    """Delete a trial's checkpoints but the one that counts, and those that are lent to others.
 
     No process of it may live.
     """
-    counts = trial.status.checkpoint
     for incarnation in files.iterdir() if files.is_dir() else ():
         needed = counts is not None and counts.incarnation == incarnation.name
         folder = incarnation / "checkpoints"
@@ -28,13 +26,5 @@ def free(trial: Trial, files: Path, lent: Sequence[Checkpoint] = ()) -> None:
             for each in folder.iterdir():
                 if each.name not in steps:
                     shutil.rmtree(each, ignore_errors=True)
-        elif not needed or is_discarded(trial):
+        elif not needed:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_discarded(trial: Trial) -> bool:
-    """Whether the trial has ended as one of the weaker, and not because the study was ended."""
-    if trial.status.state == "Failed":
-        return True
-    lost = any(record.decision == "Stop" for record in trial.status.milestones)
-    return trial.status.state == "Stopped" and (lost or trial.status.reason == FREED)

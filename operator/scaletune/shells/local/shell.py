@@ -19,6 +19,7 @@ from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import attempts, failures
+from scaletune.core.discarded import discarded
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
@@ -60,6 +61,8 @@ class Shell:
     """What each trial said last; for people."""
     _not_before: dict[int, float] = field(default_factory=dict)
     _unstored: set[int] = field(default_factory=set)
+    _unfreed: set[int] = field(default_factory=set)
+    """Trials of which there is news, so that checkpoints may have become needless."""
     writes: int = 0
     """How many Trials were stored; as long as it stays, nothing has changed."""
     still_turns: int = 0
@@ -187,13 +190,20 @@ class Shell:
         self._write(news)
         for index in news:
             self._wait_after_crash(before[index], self.trials[index])
-            if index not in self.lives:
-                self._free(index)
+        self._unfreed |= set(news)
         return bool(news)
 
-    def _free(self, index: int) -> None:
-        trial = self.trials[index]
-        free(trial, self.folder.files(self.study, trial), attempts.lent(self.study, trial))
+    def _free(self) -> None:
+        """Free the disk of what the study as it stands now does not need."""
+        given, unfreed = self.study.spec.checkpoints, self._unfreed - self.lives.keys()
+        self._unfreed = set()
+        if not unfreed or (given is not None and given.keep == "All"):
+            return
+        gone = {trial.index for trial in discarded(self.study, self.trials.values())}
+        for index in sorted(unfreed):
+            trial = self.trials[index]
+            counts = None if index in gone else trial.status.checkpoint
+            free(self.folder.files(self.study, trial), counts, attempts.lent(self.study, trial))
 
     def _write(self, indexes: Iterable[int]) -> None:
         for index in indexes:
@@ -223,9 +233,9 @@ class Shell:
         status = summarise(self.study, ledger, at, finish)
         before = self.study.status
         self.study = self.study.model_copy(update={"status": status})
-        if status.all_reached != before.all_reached:
-            for index in self.trials.keys() - self.lives.keys():
-                self._free(index)
+        if status.all_reached != before.all_reached or finish is not None:
+            self._unfreed |= self.trials.keys()
+        self._free()
         if differs_beyond_cost(before, status) or at - self._summed >= STORE_SECONDS:
             self.folder.write_study(self.study)
             self._summed = at
