@@ -223,9 +223,29 @@ def follows(study: Study, end: Ending) -> bool:
     return study.spec.confirm is not None and end.cause == "TargetReached"
 
 
-def search_is_over(study: Study, ledger: Ledger, now: float) -> str | None:
+@dataclass(frozen=True)
+class Reserve:
+    """What the search must leave. While confirmation goes on it stays the same."""
+
+    trainings: int = 0
+    price: float = 0.0  # predicted device seconds of each
+
+
+def reserve(study: Study, ledger: Ledger) -> Reserve | None:
+    """What confirmation is to take in all, where the budget has a limit that it shares.
+
+    Once for a plan: it looks at many trials.
+    """
+    limits = study.spec.budget
+    if study.spec.confirm is None or (limits.gpu_hours is None and limits.duration is None):
+        return None
+    trainings = len(ledger.shelf("confirming")) + to_come(study, ledger)
+    return Reserve(trainings, _price(ledger))
+
+
+def search_is_over(study: Study, ledger: Ledger, reserve: Reserve | None, now: float) -> str | None:
     """Why the search must stop for its confirmation, in words; None while it may go on."""
-    end, hours = search_ends_at(study, ledger, now), search_left(study, ledger)
+    end, hours = search_ends_at(study, reserve, now), search_left(study, ledger, reserve)
     if end is not None and now >= end:
         return TIME
     return HOURS if hours is not None and hours <= 0 else None
@@ -238,19 +258,19 @@ def may_begin(study: Study, ledger: Ledger) -> bool:
     return all(trial.spec.role != "Search" for trial in ledger.on("holders"))
 
 
-def search_left(study: Study, ledger: Ledger) -> float | None:
+def search_left(study: Study, ledger: Ledger, reserve: Reserve | None) -> float | None:
     """Device seconds that the search may still use, less those that confirmation is to take."""
     hours = study.spec.budget.gpu_hours
-    if hours is None or study.spec.confirm is None:
+    if hours is None or reserve is None:
         return None
-    reserve = min(_trainings(study, ledger) * _price(ledger), SHARE_MAX * hours * 3600)
+    kept = min(reserve.trainings * reserve.price, SHARE_MAX * hours * 3600)
     own = sum(trial.status.device_seconds for trial in ledger.on("confirming"))
-    return hours * 3600 - reserve - (budget.spent_seconds(study, ledger) - own)
+    return hours * 3600 - kept - (budget.spent_seconds(study, ledger) - own)
 
 
-def search_purse(study: Study, ledger: Ledger) -> Purse:
+def search_purse(study: Study, ledger: Ledger, reserve: Reserve | None) -> Purse:
     """What the search may still promise, of its own hours and of all."""
-    whole, left = budget.purse(study, ledger), search_left(study, ledger)
+    whole, left = budget.purse(study, ledger), search_left(study, ledger, reserve)
     if whole.seconds is None or left is None:
         return whole
     running = (trial for trial in ledger.on("holders") if trial.spec.role == "Search")
@@ -258,13 +278,13 @@ def search_purse(study: Study, ledger: Ledger) -> Purse:
     return Purse(min(whole.seconds, left))
 
 
-def search_ends_at(study: Study, ledger: Ledger, now: float) -> float | None:
+def search_ends_at(study: Study, reserve: Reserve | None, now: float) -> float | None:
     """When the search must end, to leave time for its confirmation; None without a duration."""
     end, duration = budget.ends_at(study, now), study.spec.budget.duration
-    if end is None or duration is None or study.spec.confirm is None:
+    if end is None or duration is None or reserve is None:
         return None
-    rounds = math.ceil(_trainings(study, ledger) / study.spec.parallelism)
-    seconds = rounds * _price(ledger) / study.spec.template.devices
+    rounds = math.ceil(reserve.trainings / study.spec.parallelism)
+    seconds = rounds * reserve.price / study.spec.template.devices
     return end - min(seconds, SHARE_MAX * budget.seconds_of(duration))
 
 
@@ -279,11 +299,6 @@ def to_come(study: Study, ledger: Ledger) -> int:
     if not found and control(study.spec) is not None:
         unknown += 1
     return len(_missing(study, ledger, configurations)) + unknown * confirm.repeats
-
-
-def _trainings(study: Study, ledger: Ledger) -> int:
-    """How many it takes in all."""
-    return len(ledger.shelf("confirming")) + to_come(study, ledger)
 
 
 def _price(ledger: Ledger) -> float:

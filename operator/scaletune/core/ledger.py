@@ -192,12 +192,15 @@ class Ledger:
         """The ledger with one Trial changed, added (no old) or removed (no new)."""
         before, after = self._facts_of(old), self._facts_of(new)
         shelves = dict(self.shelves)
-        for shelf, key in before.keys() - after.keys():
-            shelves[shelf] = shelves[shelf].without(key)
-            if not len(shelves[shelf]):
-                del shelves[shelf]
-        for (shelf, key), item in after.items():
-            if (shelf, key) not in before or before[shelf, key] is not item:
+        for fact in before:
+            if fact not in after:
+                shelf, key = fact
+                shelves[shelf] = shelves[shelf].without(key)
+                if not len(shelves[shelf]):
+                    del shelves[shelf]
+        for fact, item in after.items():
+            if before.get(fact, before) is not item:  # `before` is no item
+                shelf, key = fact
                 shelves[shelf] = shelves.get(shelf, EMPTY).with_entry(key, item)
         spent = self.spent_microseconds
         spent += (_microseconds(new) if new else 0) - (_microseconds(old) if old else 0)
@@ -315,8 +318,8 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
         if level is not None:
             if trial.spec.state == "Paused":
                 yield ("interrupted", key), None
-            if frame.brackets.several and is_search:
-                yield (frame.within("underway", level, trial.spec.bracket), key), None
+            if is_search and not frame.brackets.woven:
+                yield (("underway", trial.spec.bracket), (level, trial.index)), None
         elif records:
             yield from _promotion_facts(frame, trial)
 
@@ -369,13 +372,13 @@ def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     key, bracket = frame.rank_key(trial, record), trial.spec.bracket
     if record.promotion is not None:
         yield ("owed", (trial.index,)), None
-        if frame.brackets.several:
+        if not frame.brackets.woven:
             above = next(level for level in frame.levels if level > record.at)
-            yield (frame.within("underway", above, bracket), (trial.index,)), None
+            yield (("underway", bracket), (above, trial.index)), None
     elif not key[0]:
         yield (frame.within("waiting", record.at, bracket), key), None
-        if frame.brackets.several:
-            yield ("queues", (bracket, -record.at, trial.index)), None
+        if not frame.brackets.woven:
+            yield ("queues", (bracket, trial.index)), None
 
 
 def _own_end(trial: Trial, state: TrialState) -> int | None:

@@ -36,6 +36,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Evidence, Trial
 from scaletune.core import budget, confirmation, reasons
 from scaletune.core.budget import Purse
+from scaletune.core.confirmation import Reserve
 from scaletune.core.endings import Ending, ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
@@ -69,7 +70,8 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
     if end is not None and not confirmation.follows(study, end):
         actions += [Stop(i, end.reason) for i in _live(ledger) if i not in stopped]
         return Plan(decisions, (*actions, *finish(study, ledger, end.cause, end.reason)))
-    closed = end.reason if end else confirmation.search_is_over(study, ledger, now)
+    reserve = confirmation.reserve(study, ledger)
+    closed = end.reason if end else confirmation.search_is_over(study, ledger, reserve, now)
     if study.spec.state == "Paused" or over is not None:
         # People first: the words of a paused study must not change when its duration passes, too.
         why = "spec.state is Paused" if over is None or study.spec.state == "Paused" else over
@@ -81,11 +83,13 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
             actions += [each for each in leaving if each.trial not in stopped]
         else:
             actions += [_exploit(study, ledger, trial) for trial in ledger.on("exploited")]
-        starts, ledger = begin(study, ledger, search=closed is None)
+        starts, ledger = begin(study, ledger, reserve, search=closed is None)
         decisions = (*decisions, *(start.decision for start in starts if start.decision))
         actions += [start.action for start in starts]
-    goes_on = study.spec.state == "Paused" and not _stays_finished(
-        study, ledger, over, search=closed is None
+    # A study that had ended before it was paused stays finished if it has nothing to go on with.
+    goes_on = study.spec.state == "Paused" and (
+        not is_true(study.status.conditions, FINISHED)
+        or (over is None and bool(begin(study, ledger, reserve, search=closed is None)[0]))
     )
     idle = not starts and not len(ledger.shelf("holders")) and not goes_on
     done = idle and next_start(study, ledger) is None
@@ -98,7 +102,7 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         cause = "Completed" if done else "BudgetExhausted"
         actions += finish(study, ledger, cause, DONE if done else over or TOO_DEAR)
     elif over is None and study.spec.state == "Running":
-        actions += look_again(study, ledger, now)
+        actions += look_again(study, reserve, now)
     return Plan(decisions, tuple(actions))
 
 
@@ -131,11 +135,15 @@ def close(study: Study, ledger: Ledger, end: Ending | None, why: str) -> Iterato
         yield from (Pause(index, why) for index in _running(ledger) if _searches(ledger, index))
 
 
-def begin(study: Study, ledger: Ledger, *, search: bool) -> tuple[list[Start], Ledger]:
+def begin(
+    study: Study, ledger: Ledger, reserve: Reserve | None, *, search: bool
+) -> tuple[list[Start], Ledger]:
     """What starts now: of the search, and once nothing of it runs or can start, to confirm it."""
     starts: list[Start] = []
     if search:
-        starts, ledger = fill(study, ledger, purse=confirmation.search_purse(study, ledger))
+        starts, ledger = fill(
+            study, ledger, purse=confirmation.search_purse(study, ledger, reserve)
+        )
     if not starts and confirmation.may_begin(study, ledger):
         starts, ledger = fill(study, ledger, confirmation.next_training)
     return starts, ledger
@@ -171,16 +179,9 @@ def finish(study: Study, ledger: Ledger, cause: str, reason: str) -> Iterator[Fi
         yield Finish(cause, reason)
 
 
-def _stays_finished(study: Study, ledger: Ledger, over: str | None, *, search: bool) -> bool:
-    """Whether a study that had ended before it was paused has nothing to go on with."""
-    if not is_true(study.status.conditions, FINISHED):
-        return False
-    return over is not None or not begin(study, ledger, search=search)[0]
-
-
-def look_again(study: Study, ledger: Ledger, now: float) -> Iterator[LookAgain]:
+def look_again(study: Study, reserve: Reserve | None, now: float) -> Iterator[LookAgain]:
     """The instant at which time alone changes the answer."""
-    end, search_end = budget.ends_at(study, now), confirmation.search_ends_at(study, ledger, now)
+    end, search_end = budget.ends_at(study, now), confirmation.search_ends_at(study, reserve, now)
     if search_end is not None and now < search_end:
         yield LookAgain(search_end, confirmation.TIME)
     elif end is not None and now < end:

@@ -55,7 +55,7 @@ class Ranked:
         return cls(dict(entries))
 
     def __len__(self) -> int:
-        return len(self._own().keys)
+        return len((self._content or self._brought()).keys)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ranked) and list(self.entries()) == list(other.entries())
@@ -63,7 +63,7 @@ class Ranked:
     __hash__ = None  # type: ignore[assignment]
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._own().items
+        return key in (self._content or self._brought()).items
 
     def with_entry(self, key: Key, item: Any = None) -> "Ranked":
         """The same with this entry; it takes the place of one with the same key."""
@@ -75,26 +75,26 @@ class Ranked:
 
     def rank(self, key: Key) -> int:
         """How many keys are smaller."""
-        return bisect_left(self._own().keys, key)
+        return bisect_left((self._content or self._brought()).keys, key)
 
     def at(self, rank: int) -> tuple[Key, Any]:
         """The entry with this rank, 0 being the smallest. Raises IndexError outside."""
         if rank < 0:
             raise IndexError(rank)
-        content = self._own()
+        content = self._content or self._brought()
         key = content.keys[rank]
         return key, content.items[key]
 
     def get(self, key: Key) -> Any:
         """The item of a key, or None."""
-        return self._own().items.get(key)
+        return (self._content or self._brought()).items.get(key)
 
     def entries(self, after: Key | None = None) -> Iterator[tuple[Key, Any]]:
         """All entries in order, or those with a key above `after`."""
-        start = 0 if after is None else bisect_right(self._own().keys, after)
-        while some := self._own().keys[start : start + _AT_ONCE]:
+        start = 0 if after is None else bisect_right((self._content or self._brought()).keys, after)
+        while some := (self._content or self._brought()).keys[start : start + _AT_ONCE]:
             for key in some:  # new versions may be made meanwhile
-                yield key, self._own().items[key]
+                yield key, (self._content or self._brought()).items[key]
             start += _AT_ONCE
 
     def backwards(self) -> Iterator[tuple[Key, Any]]:
@@ -102,14 +102,14 @@ class Ranked:
         return (self.at(rank) for rank in reversed(range(len(self))))
 
     def _changed(self, key: Key, item: Any) -> "Ranked":
-        if not self._own().keys and item is not _ABSENT:
+        if not (self._content or self._brought()).keys and item is not _ABSENT:
             return Ranked({key: item})  # an empty one is shared by many that have nothing in common
         new = Ranked.__new__(Ranked)
         self._hand_over(new, key, item)
         return new
 
-    def _own(self) -> _Content:
-        """The content, brought to this version."""
+    def _brought(self) -> _Content:
+        """The content, brought to this version; most often it is here already."""
         if self._content is None:
             way, version = [], self
             while version._nearer is not None:

@@ -9,7 +9,7 @@ Integers throughout: floor(log(R/r)/log(eta)) in floating point loses a rung at 
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 from scaletune.api.study import Study
@@ -29,7 +29,7 @@ class Brackets:
     sizes: tuple[int, ...] = (1,)
     woven: bool = True
 
-    @property
+    @cached_property
     def several(self) -> bool:
         """Whether there is more than one."""
         return not self.woven or len(self.sizes) > 1

@@ -76,11 +76,12 @@ class Promote:
         The quota counts every record of the rung, those of promoted and of failed trials too.
         """
         for at, bracket in self._rungs():
-            found = self._best_waiting(ledger, at, bracket)
-            if found is not None:
-                _, _, evidence = found
-                if evidence.rank < evidence.quota:  # type: ignore[operator]
-                    return found
+            waiting = ledger.waiting(self.levels[at], bracket)
+            if not len(waiting):
+                continue
+            rung = ledger.rung(self.levels[at], bracket)
+            if rung.rank(waiting.at(0)[0]) < len(rung) // self.eta:
+                return self._best_waiting(ledger, at, bracket)
         return None
 
     def drain(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
@@ -103,14 +104,9 @@ class Promote:
         for at in reversed(range(len(self.levels) - 1)):
             yield from ((at, bracket) for bracket in range(min(at + 1, len(self.brackets.sizes))))
 
-    def _best_waiting(
-        self, ledger: Ledger, at: int, bracket: int
-    ) -> tuple[Trial, int, Evidence] | None:
+    def _best_waiting(self, ledger: Ledger, at: int, bracket: int) -> tuple[Trial, int, Evidence]:
         level = self.levels[at]
-        waiting = ledger.waiting(level, bracket)
-        if not len(waiting):
-            return None
-        key, _ = waiting.at(0)
+        key, _ = ledger.waiting(level, bracket).at(0)
         rung = ledger.rung(level, bracket)
         n = len(rung)
         evidence = Evidence(n=n, rank=rung.rank(key), quota=n // self.eta, against=None)
@@ -135,15 +131,18 @@ class Promote:
     def _freed(
         self, ledger: Ledger, bracket: int, most: int, *, keep_best: bool
     ) -> Iterator[Trial]:
-        levels = self.levels[bracket:]
-        for at, level in enumerate(levels[:-1]):
+        below: int | None = None
+        for level in self.levels[bracket:-1]:
             rung = ledger.rung(level, bracket)
-            if at > 0:
-                on = self._most_promoted(ledger, levels[at - 1], bracket, most)
-                most = max(len(rung), on)
+            if below is not None:
+                most = max(len(rung), self._most_promoted(ledger, below, bracket, most))
+            below = level
+            quota = max(1, most // self.eta)
+            if len(rung) <= quota:
+                continue
             waiting = ledger.waiting(level, bracket)
             for key, _ in waiting.backwards():
-                if rung.rank(key) < max(1, most // self.eta):
+                if rung.rank(key) < quota:
                     break
                 kept = keep_best and key == waiting.at(0)[0]
                 trial = ledger.trial(key[-1])

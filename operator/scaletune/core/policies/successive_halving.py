@@ -34,7 +34,7 @@ class Coming:
         """How many of these are to come. One below `created` that is not there was deleted."""
         stop = trials.stop if self.limit is None else min(trials.stop, self.limit)
         start = max(trials.start, self.created)
-        return max(0, stop - start - _there(ledger, range(start, stop)))
+        return max(0, stop - start - _there(ledger, range(start, stop))) if start < stop else 0
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Synchronous:
         return ("Stop" if key[0] else "Complete" if last else "Pause"), evidence
 
     def next_promotion(self, ledger: Ledger) -> Found | None:
-        """The best waiting trial of the first bracket's highest complete rung that sends one on."""
-        for bracket, level in self._queues(ledger):
-            found = self._best_waiting(ledger, bracket, level)
-            if _within(found[2]) and self._is_complete(ledger, bracket, level):
-                return found
+        """The best waiting trial of the first bracket's complete rung that sends one on."""
+        for bracket in self._queues(ledger):
+            for level, sends_on in self._complete(ledger, bracket):
+                if sends_on:
+                    return self._best_waiting(ledger, bracket, level)
         return None
 
     def drain(self, ledger: Ledger) -> Found | None:
@@ -71,7 +71,11 @@ class Synchronous:
         """
         if ledger.has_full_training():
             return None
-        waiting = [self._best_waiting(ledger, *queue) for queue in self._queues(ledger)]
+        waiting = [
+            self._best_waiting(ledger, bracket, level)
+            for bracket in self._queues(ledger)
+            for level in self._waited_on(ledger, bracket)
+        ]
         return min(waiting, key=lambda found: self._standing(ledger, found), default=None)
 
     def freed(self, ledger: Ledger, trials: int | None, *, finishing: bool) -> Iterator[Trial]:
@@ -80,33 +84,42 @@ class Synchronous:
         The best of them is kept for the drain until it is not needed.
         """
         keep_best = not finishing and not ledger.has_full_training()
-        for bracket, level in self._queues(ledger):
-            if not self._is_complete(ledger, bracket, level):
-                continue
-            rung, waiting = ledger.rung(level, bracket), ledger.waiting(level, bracket)
-            quota = self._quota(ledger, bracket, level)
-            for key, _ in waiting.backwards():
-                if rung.rank(key) < quota:
-                    break
-                kept = keep_best and key == waiting.at(0)[0]
-                trial = ledger.trial(key[-1])
-                if not kept and not ledger.frame.holds_place(trial):
-                    yield trial
+        for bracket in self._queues(ledger):
+            for level, _ in self._complete(ledger, bracket):
+                rung, waiting = ledger.rung(level, bracket), ledger.waiting(level, bracket)
+                quota = self._quota(ledger, bracket, level)
+                for key, _ in waiting.backwards():
+                    if rung.rank(key) < quota:
+                        break
+                    kept = keep_best and key == waiting.at(0)[0]
+                    trial = ledger.trial(key[-1])
+                    if not kept and not ledger.frame.holds_place(trial):
+                        yield trial
 
-    def _is_complete(self, ledger: Ledger, bracket: int, level: int) -> bool:
-        """Whether nobody is still to come to this rung: none starts, and none is on the way."""
+    def _complete(self, ledger: Ledger, bracket: int) -> Iterator[tuple[int, bool]]:
+        """The rungs that somebody waits on and nobody is still to come to, from the lowest up.
+
+        Nobody starts, none is on the way, and no rung below sends one on: so the last of them is
+        the only one that may send one on itself. With each, whether it does.
+        """
         if self.coming.missing(ledger, self.brackets.trials(bracket)):
-            return False
-        for each in ledger.frame.levels_in(bracket):
-            if len(ledger.shelf(ledger.frame.within("underway", each, bracket))):
-                return False
-            if each == level:
-                return True
-            if len(ledger.waiting(each, bracket)):
-                found = self._best_waiting(ledger, bracket, each)
-                if _within(found[2]):
-                    return False
-        return False
+            return
+        underway = ledger.shelf(("underway", bracket))
+        lowest = underway.at(0)[0][0] if len(underway) else self.levels[-1]
+        for level in self._waited_on(ledger, bracket):
+            if level >= lowest:
+                return
+            best, _ = ledger.waiting(level, bracket).at(0)
+            quota = self._quota(ledger, bracket, level)
+            sends_on = ledger.rung(level, bracket).rank(best) < quota
+            yield level, sends_on
+            if sends_on:
+                return
+
+    def _waited_on(self, ledger: Ledger, bracket: int) -> Iterator[int]:
+        """The rungs of a bracket that somebody waits on, from the lowest up."""
+        levels = ledger.frame.levels_in(bracket)[:-1]
+        return (level for level in levels if len(ledger.waiting(level, bracket)))
 
     def _best_waiting(self, ledger: Ledger, bracket: int, level: int) -> Found:
         key, _ = ledger.waiting(level, bracket).at(0)
@@ -122,15 +135,13 @@ class Synchronous:
         rungs = sum(each <= level for each in ledger.frame.levels_in(bracket))
         return int(slots // self.eta**rungs)
 
-    def _queues(self, ledger: Ledger) -> Iterator[tuple[int, int]]:
-        """(bracket, level) of each rung where somebody waits: first bracket, then highest first."""
-        waiting = ledger.shelf("queues")
-        key, _ = next(waiting.entries(), (None, None))
-        while key is not None:
-            bracket, below, _ = key
-            if -below in ledger.frame.levels_in(bracket)[:-1]:
-                yield bracket, -below
-            key, _ = next(waiting.entries(after=(bracket, below, float("inf"))), (None, None))
+    def _queues(self, ledger: Ledger) -> Iterator[int]:
+        """The brackets in which somebody waits, the first one first."""
+        queues, at = ledger.shelf("queues"), 0
+        while at < len(queues):
+            bracket = queues.at(at)[0][0]
+            yield bracket
+            at = queues.rank((bracket + 1,))
 
     def _standing(self, ledger: Ledger, found: Found) -> tuple[int, Key]:
         """The highest rung first, then the rung's own order."""
@@ -138,12 +149,6 @@ class Synchronous:
         level = self.levels[self.levels.index(above) - 1]
         record = next(each for each in trial.status.milestones if each.at == level)
         return -level, ledger.frame.rank_key(trial, record)
-
-
-def _within(evidence: Evidence) -> bool:
-    assert evidence.rank is not None
-    assert evidence.quota is not None
-    return evidence.rank < evidence.quota
 
 
 def _there(ledger: Ledger, trials: range) -> int:

@@ -85,7 +85,8 @@ def _exhausted_at(shell: Shell) -> float | None:
     if budget.exhausted(shell.study, shell.ledger, world.now) is not None:
         return None  # they have been told
     left = hours * 3600 / world.site.devices - world.busy_seconds
-    of_search = confirmation.search_left(shell.study, shell.ledger)
+    reserve = confirmation.reserve(shell.study, shell.ledger)
+    of_search = confirmation.search_left(shell.study, shell.ledger, reserve)
     if of_search is not None and of_search > 0 and not shell.ledger.shelf("confirming"):
         unheard = world.busy_seconds - shell.ledger.spent_seconds / world.site.devices
         left = min(left, of_search / world.site.devices - unheard)
