@@ -70,9 +70,10 @@ def test_its_rungs_and_its_best_are_the_naive_ones(snapshot: Snapshot) -> None:
 def test_nobody_who_has_ended_holds_a_place_or_waits(snapshot: Snapshot) -> None:
     ledger = Ledger.of(*snapshot)
     ended = {trial.index for trial in snapshot[1] if ledger.frame.state(trial) in TERMINAL}
-    for name, shelf in ledger.shelves.items():
-        if name in ("holders", "interrupted", "unstopped", "owed") or name[0] == "waiting":
-            assert not ended & {key[-1] for key, _ in shelf.entries()}
+    for shelves in ledger.shelves.values():
+        for name, shelf in shelves.items():
+            if name in ("holders", "interrupted", "unstopped", "owed") or name[0] == "waiting":
+                assert not ended & {key[-1] for key, _ in shelf.entries()}
 
 
 def test_a_rung_is_seen_as_it_was_at_a_number() -> None:

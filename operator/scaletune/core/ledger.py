@@ -9,8 +9,8 @@ has interrupted it (see `core.ranked`).
 What a trial contributes is said in one place, `_facts`: items on shelves. Each shelf is a `Ranked`.
 Sums are of whole microseconds, because sums of floats depend on their order.
 
-Trials are compared within their bracket. Where a study has several, a shelf of one bracket is named
-by it too, and ("rung", level) holds the records of all of them.
+Trials are compared within their bracket. Where a study has several, each has shelves of its own,
+and the study's ("rung", level) holds the records of all of them.
 
 Trainings that confirm a configuration hold places and have records, but are on none of the shelves
 of the search: they compete with nobody.
@@ -19,8 +19,9 @@ Order on a rung: finite before not finite, then the better score, then the lower
 is the objective's value, negated when larger is better: smaller scores are better everywhere.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from scaletune.api.confirmation import Goal
@@ -31,9 +32,12 @@ from scaletune.core.ranked import Key, Ranked
 from scaletune.core.rungs import Brackets
 
 Shelf = str | tuple[Any, ...]
-Fact = tuple[tuple[Shelf, Key], Any]  # on this shelf, under this key, there is this item
+Whose = int | None  # a bracket, or None: of the whole study
+Shelves = dict[Whose, dict[Shelf, Ranked]]
+Fact = tuple[tuple[Whose, Shelf, Key], Any]  # on this shelf, under this key, there is this item
 EMPTY = Ranked()
-RECENT = 32  # a few turns; more would keep old versions of Trials alive
+NONE: dict[Shelf, Ranked] = {}
+FIXED = attrgetter("index", "role", "bracket", "parent", "parameters")  # for a Trial's life
 
 
 def sign_of(goal: Goal) -> int:
@@ -114,9 +118,9 @@ class Frame:
             return self.most
         return next(each for each in self.levels if each > level)
 
-    def within(self, kind: str, level: int, bracket: int) -> Shelf:
-        """The name of a shelf of the records of one bracket at a milestone."""
-        return (kind, level, bracket) if self.brackets.several else (kind, level)
+    def whose(self, bracket: int) -> Whose:
+        """Whose shelves hold the records of a bracket."""
+        return bracket if self.brackets.several else None
 
     def until(self, trial: Trial) -> int:
         """How far the trial is to train."""
@@ -166,60 +170,68 @@ class Ledger:
     """The index of one study's trials."""
 
     frame: Frame
-    shelves: dict[Shelf, Ranked]
+    shelves: Shelves  # by bracket: a change copies the names of one, however many there are
     spent_microseconds: int = 0
-    recent: dict[int, tuple[Trial, dict[tuple[Shelf, Key], Any]]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-    """recent is a memory of what some trials contribute, by their identity in this process."""
 
     @classmethod
     def of(cls, study: Study, trials: Iterable[Trial]) -> "Ledger":
         """The ledger of a snapshot. Raises ValueError when two Trials have the same index."""
         frame = Frame.of(study)
-        entries: dict[Shelf, list[tuple[Key, Any]]] = {}
+        entries: dict[Whose, dict[Shelf, list[tuple[Key, Any]]]] = {}
         spent, seen = 0, set()
         for trial in trials:
             if trial.index in seen:
                 raise ValueError(f"two Trials of the study have index {trial.index}")
             seen.add(trial.index)
             spent += _microseconds(trial)
-            for (shelf, key), item in _facts(frame, trial):
-                entries.setdefault(shelf, []).append((key, item))
-        return cls(frame, {shelf: Ranked.of(each) for shelf, each in entries.items()}, spent)
+            for (whose, shelf, key), item in _facts(frame, trial):
+                entries.setdefault(whose, {}).setdefault(shelf, []).append((key, item))
+        shelves = {
+            whose: {shelf: Ranked.of(each) for shelf, each in own.items()}
+            for whose, own in entries.items()
+        }
+        return cls(frame, shelves, spent)
 
     def replace(self, old: Trial | None, new: Trial | None) -> "Ledger":
         """The ledger with one Trial changed, added (no old) or removed (no new)."""
-        before, after = self._facts_of(old), self._facts_of(new)
-        shelves = dict(self.shelves)
+        same = _same_records(self.frame, old, new) if old and new else ()
+        before = dict(_facts(self.frame, old, but=same)) if old else {}
+        after = dict(_facts(self.frame, new, but=same)) if new else {}
+        changed: Shelves = {}
         for fact in before:
             if fact not in after:
-                shelf, key = fact
-                shelves[shelf] = shelves[shelf].without(key)
-                if not len(shelves[shelf]):
-                    del shelves[shelf]
+                whose, shelf, key = fact
+                own = self._changing(changed, whose)
+                own[shelf] = own[shelf].without(key)
+                if not len(own[shelf]):
+                    del own[shelf]
         for fact, item in after.items():
             if before.get(fact, before) is not item:  # `before` is no item
-                shelf, key = fact
-                shelves[shelf] = shelves.get(shelf, EMPTY).with_entry(key, item)
+                whose, shelf, key = fact
+                own = self._changing(changed, whose)
+                own[shelf] = own.get(shelf, EMPTY).with_entry(key, item)
+        shelves = self.shelves | changed
+        for whose, own in changed.items():
+            if not own:
+                del shelves[whose]
         spent = self.spent_microseconds
         spent += (_microseconds(new) if new else 0) - (_microseconds(old) if old else 0)
-        return Ledger(self.frame, shelves, spent, self.recent)
+        return Ledger(self.frame, shelves, spent)
 
-    def _facts_of(self, trial: Trial | None) -> dict[tuple[Shelf, Key], Any]:
-        """What a trial contributes; most trials are replaced soon after they were put in."""
-        if trial is None:
-            return {}
-        known = self.recent.get(id(trial))
-        if known is None:
-            if len(self.recent) >= RECENT:
-                self.recent.clear()
-            known = self.recent[id(trial)] = trial, dict(_facts(self.frame, trial))
-        return known[1]
+    def _changing(self, changed: Shelves, whose: Whose) -> dict[Shelf, Ranked]:
+        """The shelves of a bracket, or of the study, to be changed."""
+        own = changed.get(whose)
+        if own is None:
+            own = changed[whose] = self.shelves.get(whose, NONE).copy()
+        return own
 
     def shelf(self, name: Shelf) -> Ranked:
-        """One of the shelves that `_facts` names."""
-        return self.shelves.get(name, EMPTY)
+        """One of the study's shelves that `_facts` names."""
+        return self.shelves.get(None, NONE).get(name, EMPTY)
+
+    def of_bracket(self, bracket: int, name: Shelf) -> Ranked:
+        """One of a bracket's; where there are no brackets it is the study's."""
+        return self.shelves.get(self.frame.whose(bracket), NONE).get(name, EMPTY)
 
     def trial(self, index: int) -> Trial:
         """The Trial with this index. Raises KeyError."""
@@ -234,17 +246,17 @@ class Ledger:
 
     def rung(self, level: int, bracket: int) -> Ranked:
         """The records of one bracket at a milestone."""
-        return self.shelf(self.frame.within("rung", level, bracket))
+        return self.of_bracket(bracket, ("rung", level))
 
     def waiting(self, level: int, bracket: int) -> Ranked:
         """Those of them whose trials wait to be promoted."""
-        return self.shelf(self.frame.within("waiting", level, bracket))
+        return self.of_bracket(bracket, ("waiting", level))
 
     def rung_with(self, trial: Trial, record: Milestone) -> tuple[Ranked, Key]:
         """The rung as it is with this record the latest by number, and the record's key in it."""
         level, bracket = self.frame.level(trial, record.at), trial.spec.bracket
         rung, key = self.rung(level, bracket), self.frame.rank_key(trial, record)
-        arrivals = self.shelf(self.frame.within("arrivals", level, bracket))
+        arrivals = self.of_bracket(bracket, ("arrivals", level))
         for _, later_key in arrivals.entries(after=(record.number, float("inf"))):
             rung = rung.without(later_key)
         return rung.with_entry(key), key
@@ -291,35 +303,49 @@ def _microseconds(trial: Trial) -> int:
     return round(trial.status.device_seconds * 1e6)
 
 
-def _facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
-    """Everything that one Trial contributes."""
+def _same_records(frame: Frame, old: Trial, new: Trial) -> Collection[int]:
+    """The identities of the records that contribute the same to both: most of them, mostly."""
+    if not old.status.milestones or FIXED(old.spec) != FIXED(new.spec):
+        return ()
+    low, high = sorted((frame.until(old), frame.until(new)))
+    known = {id(record) for record in old.status.milestones}
+    return {
+        id(record)
+        for record in new.status.milestones
+        if id(record) in known and not low <= record.at < high  # it goes on from there, or not
+    }
+
+
+def _facts(frame: Frame, trial: Trial, but: Collection[int] = ()) -> Iterator[Fact]:
+    """Everything that one Trial contributes, but for some of its records."""
     key, state, level = (trial.index,), frame.state(trial), frame.next_level(trial)
     records, is_search = trial.status.milestones, trial.spec.role == "Search"
-    yield ("trials", key), trial
-    yield (("state", state), key), None
+    yield (None, "trials", key), trial
+    yield (None, ("state", state), key), None
     for record in records:
-        yield from (_record_facts if is_search else _confirming_facts)(frame, trial, record)
+        if id(record) not in but:
+            yield from (_record_facts if is_search else _confirming_facts)(frame, trial, record)
     end = _own_end(trial, state)
     if not is_search:
-        yield ("confirming", key), None
+        yield (None, "confirming", key), None
     elif end is not None:
-        yield ("ended", (end, trial.index)), None
+        yield (None, "ended", (end, trial.index)), None
     if state in TERMINAL:
         return
     if lifecycle.holds_place(trial, state, has_work=level is not None):
-        yield ("holders", key), None
+        yield (None, "holders", key), None
     if trial.spec.state == "Stopped":
         return
     if frame.population and trial.status.failure is None and is_search:
         yield from _member_facts(frame, trial)
     if any(record.decision == "Stop" for record in records):
-        yield ("unstopped", key), None
+        yield (None, "unstopped", key), None
     elif trial.status.failure is None:
         if level is not None:
             if trial.spec.state == "Paused":
-                yield ("interrupted", key), None
+                yield (None, "interrupted", key), None
             if is_search and not frame.brackets.woven:
-                yield (("underway", trial.spec.bracket), (level, trial.index)), None
+                yield (trial.spec.bracket, "underway", (level, trial.index)), None
         elif records:
             yield from _promotion_facts(frame, trial)
 
@@ -327,41 +353,42 @@ def _facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
 def _confirming_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fact]:
     """A record of a training for confirmation: it competes on no rung."""
     shelf = "undecided" if record.decision is None else "confirmed"
-    yield (shelf, (record.number, record.at, trial.index)), None
+    yield (None, shelf, (record.number, record.at, trial.index)), None
 
 
 def _member_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     """How far one of the population is, and whether it has to learn where to go on from."""
     index, from_ = trial.index, lifecycle.resumes_from(trial)
     latest = max(trial.status.milestones, key=lambda each: each.at, default=None)
-    yield ("members", (lifecycle.highest_milestone(trial), index)), None
+    yield (None, "members", (lifecycle.highest_milestone(trial), index)), None
     if latest is not None and latest.decision == "Continue" and latest.promotion is None:
-        yield (("running on", latest.at), frame.rank_key(trial, latest)), None
+        yield (None, ("running on", latest.at), frame.rank_key(trial, latest)), None
     if from_ is not None and from_.trial is not None:
-        yield ("borrowers", (from_.step, index)), None
+        yield (None, "borrowers", (from_.step, index)), None
     goes_on = trial.spec.state == "Running" and frame.next_level(trial) is not None
     if goes_on and lifecycle.untold(trial) is not None:
-        yield ("exploited", (index,)), None
+        yield (None, "exploited", (index,)), None
 
 
 def _record_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fact]:
     at, number = record.at, record.number
     if record.decision is None:
-        yield ("undecided", (number, at, trial.index)), None
+        yield (None, "undecided", (number, at, trial.index)), None
         return
-    yield ("decided", (number, at, trial.index)), None
+    yield (None, "decided", (number, at, trial.index)), None
     if record.decision == "Void":
         return
-    key, bracket, at = frame.rank_key(trial, record), trial.spec.bracket, frame.level(trial, at)
-    yield (("rung", at), key), number
-    if frame.brackets.several:
-        yield (frame.within("rung", at, bracket), key), number
-    yield (frame.within("arrivals", at, bracket), (number, trial.index)), key
+    key, whose = frame.rank_key(trial, record), frame.whose(trial.spec.bracket)
+    at = frame.level(trial, at)
+    yield (None, ("rung", at), key), number
+    if whose is not None:
+        yield (whose, ("rung", at), key), number
+    yield (whose, ("arrivals", at), (number, trial.index)), key
     if record.promotion is not None or frame.until(trial) > record.at:
-        yield (frame.within("promoted", at, bracket), key), None
+        yield (whose, ("promoted", at), key), None
     trained = record.step - trial.spec.began_at
     if record.device_seconds > 0 and trained > 0:
-        yield (("rates", at), (record.device_seconds / trained, trial.index)), None
+        yield (None, ("rates", at), (record.device_seconds / trained, trial.index)), None
 
 
 def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
@@ -369,16 +396,16 @@ def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     record = max(trial.status.milestones, key=lambda each: each.at)
     if record.decision != "Pause" or frame.until(trial) != record.at or record.at >= frame.most:
         return
-    key, bracket = frame.rank_key(trial, record), trial.spec.bracket
+    key, whose = frame.rank_key(trial, record), frame.whose(trial.spec.bracket)
     if record.promotion is not None:
-        yield ("owed", (trial.index,)), None
+        yield (None, "owed", (trial.index,)), None
         if not frame.brackets.woven:
             above = next(level for level in frame.levels if level > record.at)
-            yield (("underway", bracket), (above, trial.index)), None
+            yield (whose, "underway", (above, trial.index)), None
     elif not key[0]:
-        yield (frame.within("waiting", record.at, bracket), key), None
+        yield (whose, ("waiting", record.at), key), None
         if not frame.brackets.woven:
-            yield ("queues", (bracket, trial.index)), None
+            yield (None, "queues", (whose, trial.index)), None
 
 
 def _own_end(trial: Trial, state: TrialState) -> int | None:

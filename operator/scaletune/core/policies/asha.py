@@ -152,7 +152,7 @@ class Promote:
     def _most_promoted(self, ledger: Ledger, level: int, bracket: int, most: int) -> int:
         """How many trials can ever be promoted from a rung of at most `most` records."""
         rung = ledger.rung(level, bracket)
-        promoted = ledger.shelf(ledger.frame.within("promoted", level, bracket))
+        promoted = ledger.of_bracket(bracket, ("promoted", level))
         quota = len(rung) // self.eta
         within = promoted.rank(rung.at(quota)[0]) if quota < len(rung) else len(promoted)
         return most // self.eta + len(promoted) - within

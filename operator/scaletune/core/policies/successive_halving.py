@@ -104,7 +104,7 @@ class Synchronous:
         """
         if self.coming.missing(ledger, self.brackets.trials(bracket)):
             return
-        underway = ledger.shelf(("underway", bracket))
+        underway = ledger.of_bracket(bracket, "underway")
         lowest = underway.at(0)[0][0] if len(underway) else self.levels[-1]
         for level in self._waited_on(ledger, bracket):
             if level >= lowest:
