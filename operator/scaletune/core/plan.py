@@ -57,8 +57,13 @@ def plan(study: Study, trials: Iterable[Trial], now: float) -> Plan:
 
 def decide(study: Study, ledger: Ledger, now: float) -> Plan:
     """The plan for a ledger of the study's trials; nothing before earlier studies are read."""
+    return carried_along(study, ledger, now)[0]
+
+
+def carried_along(study: Study, ledger: Ledger, now: float) -> tuple[Plan, Ledger]:
+    """The plan, and the ledger with its decisions and starts: a shell may go on from that one."""
     if is_awaited(study) and study.spec.state != "Stopped":
-        return Plan()
+        return Plan(), ledger
     now = max([now, *(budget.instant(at) for at in _timestamps(study))])
     decisions, ledger = judge(study, ledger)
     actions: list[Action] = [
@@ -69,7 +74,8 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
     over = budget.exhausted(study, ledger, now)
     if end is not None and not confirmation.follows(study, end):
         actions += [Stop(i, end.reason) for i in _live(ledger) if i not in stopped]
-        return Plan(decisions, (*actions, *finish(study, ledger, end.cause, end.reason)))
+        actions += finish(study, ledger, end.cause, end.reason)
+        return Plan(decisions, tuple(actions)), ledger
     reserve = confirmation.reserve(study, ledger)
     closed = end.reason if end else confirmation.search_is_over(study, ledger, reserve, now)
     if study.spec.state == "Paused" or over is not None:
@@ -103,7 +109,7 @@ def decide(study: Study, ledger: Ledger, now: float) -> Plan:
         actions += finish(study, ledger, cause, DONE if done else over or TOO_DEAR)
     elif over is None and study.spec.state == "Running":
         actions += look_again(study, reserve, now)
-    return Plan(decisions, tuple(actions))
+    return Plan(decisions, tuple(actions)), ledger
 
 
 def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:

@@ -19,6 +19,7 @@ from scaletune.api import policy as api
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.full import NobodyWaits
+from scaletune.core.ranked import Ranked
 from scaletune.core.rungs import Brackets
 
 
@@ -131,12 +132,14 @@ class Promote:
     def _freed(
         self, ledger: Ledger, bracket: int, most: int, *, keep_best: bool
     ) -> Iterator[Trial]:
-        below: int | None = None
+        below: tuple[Ranked, Ranked] | None = None
         for level in self.levels[bracket:-1]:
             rung = ledger.rung(level, bracket)
+            if not len(rung):
+                return  # and nobody has come further
             if below is not None:
-                most = max(len(rung), self._most_promoted(ledger, below, bracket, most))
-            below = level
+                most = max(len(rung), self._most_promoted(*below, most))
+            below = rung, ledger.of_bracket(bracket, ("promoted", level))
             quota = max(1, most // self.eta)
             if len(rung) <= quota:
                 continue
@@ -149,10 +152,8 @@ class Promote:
                 if not kept and not ledger.frame.holds_place(trial):
                     yield trial
 
-    def _most_promoted(self, ledger: Ledger, level: int, bracket: int, most: int) -> int:
+    def _most_promoted(self, rung: Ranked, promoted: Ranked, most: int) -> int:
         """How many trials can ever be promoted from a rung of at most `most` records."""
-        rung = ledger.rung(level, bracket)
-        promoted = ledger.of_bracket(bracket, ("promoted", level))
         quota = len(rung) // self.eta
         within = promoted.rank(rung.at(quota)[0]) if quota < len(rung) else len(promoted)
         return most // self.eta + len(promoted) - within

@@ -3,8 +3,8 @@
     hear -> observe -> store -> plan -> store decisions, then intents -> start, direct
 
 The books are kept by `core.attempts`, as in every shell, and Trials are what a shell stores. One
-Ledger is carried from turn to turn. Reports come at the milestones exactly, so that none ever
-serves a later one.
+Ledger is carried from turn to turn, through the plan. Reports come at the milestones exactly, so
+that none ever serves a later one.
 """
 
 import math
@@ -22,9 +22,9 @@ from scaletune.core import attempts, failures
 from scaletune.core.ledger import Frame, Ledger
 from scaletune.core.lifecycle import is_outdated, resumes_from
 from scaletune.core.observe import Fault, Report, observe
-from scaletune.core.plan import decide
+from scaletune.core.plan import carried_along
 from scaletune.core.reports import reports_of
-from scaletune.core.starts import decided, renewed
+from scaletune.core.starts import renewed
 from scaletune.core.summarise import summarise, timestamp
 from scaletune.shells.recorded import created_line
 from scaletune.shells.simulate.world import News, Order, World
@@ -58,7 +58,6 @@ class Shell:
         self.created_at = 0.0
         """When the last trial was created, and the node seconds used by then."""
         self.busy_seconds_at_creation = 0.0
-        self._in_ledger: dict[int, Trial] = {}
         self._changed: set[int] = set()
         self._waiting: set[int] = set()
         self._line_at = -math.inf
@@ -140,10 +139,10 @@ class Shell:
         """Plan and store; the trials whose intent has changed."""
         ledger = self._carried()
         began = time.perf_counter()
-        made = decide(self.study, ledger, self.world.now)
+        made, self.ledger = carried_along(self.study, ledger, self.world.now)
         self.plan_seconds.append(time.perf_counter() - began)
         for decision in made.decisions:
-            self._put(decided(self.trials[decision.trial], decision))
+            self.trials[decision.trial] = self.ledger.trial(decision.trial)
         self.decisions += made.decisions
         touched = {index for action in made.actions if (index := self._intend(action)) is not None}
         self._waiting |= touched
@@ -157,9 +156,8 @@ class Shell:
     def _carried(self) -> Ledger:
         """The Ledger with all that has changed."""
         for index in sorted(self._changed):
-            trial = self.trials[index]
-            self.ledger = self.ledger.replace(self._in_ledger.get(index), trial)
-            self._in_ledger[index] = trial
+            known = self.ledger.shelf("trials").get((index,))
+            self.ledger = self.ledger.replace(known, self.trials[index])
         self._changed.clear()
         return self.ledger
 
