@@ -129,7 +129,7 @@ def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...], bracket: int = 
 @st.composite
 def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = EVERY) -> tuple[Study, list[Trial]]:
     """A Study with any Trials, whose indices may have gaps."""
-    from scaletune.core.ledger import Frame
+    from scaletune.core.frame import Frame
 
     study = draw(studies(modes))
     frame = Frame.of(study)
@@ -144,7 +144,7 @@ def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = EVERY) -> tuple[Study, l
 @st.composite
 def confirming(draw: st.DrawFn, study: Study, indices: list[int]) -> list[Trial]:
     """Any trainings that confirm these trials or others."""
-    from scaletune.core.ledger import Frame
+    from scaletune.core.frame import Frame
 
     most = Frame.of(study).levels[-1:]
     which = st.tuples(st.sampled_from([None, 20, *indices]), st.integers(0, 2))

@@ -126,7 +126,7 @@ def test_the_license_is_the_one_that_the_package_names() -> None:
 def test_every_test_of_a_core_module_lies_where_it_is_looked_for() -> None:
     modules = {path.stem for path in (ROOT / "operator/scaletune/core").glob("*.py")}
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests/core").glob("test_*.py")}
-    by_way_of = {"__init__": "", "endings": "plan_ends", "starts": "plan", "reasons": "reasons"}
+    by_way_of = {"__init__": "", "endings": "plan_ends", "starts": "plan", "frame": "ledger"}
 
     assert {name for name in modules if by_way_of.get(name, name) not in tested | {""}} == set()
 

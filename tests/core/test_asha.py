@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Milestone, Promotion, Trial
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
 from scaletune.core.starts import with_intent
 from tests.core import given

@@ -5,7 +5,7 @@ import pytest
 from scaletune.api.trial import Trial, TrialState
 from scaletune.core import attempts
 from scaletune.core.failures import Verdict
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.lifecycle import Event
 from scaletune.core.reports import Telemetry
 from scaletune_trainer import wire

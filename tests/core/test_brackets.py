@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import simulate
 from tests.core import given

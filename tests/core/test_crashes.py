@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from scaletune.api.trial import TERMINAL, Milestone, Trial
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
 from tests import strategies
 from tests.core import given

@@ -13,7 +13,8 @@ from scaletune.api.action import Create, Decide, LookAgain, Pause, Plan, Resume,
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Trial, repeat_of
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide, plan
 from scaletune.core.samplers.sampler import configuration
 from scaletune.core.starts import decided, with_intent

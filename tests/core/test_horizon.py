@@ -7,7 +7,8 @@ import pytest
 from scaletune.api.action import Create
 from scaletune.api.study import Study
 from scaletune.core import attempts
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.observe import Report, observe
 from scaletune.core.plan import plan
 from scaletune.core.samplers.draws import typed

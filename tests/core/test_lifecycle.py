@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from scaletune.api.trial import TERMINAL, Intent, TrialState
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.lifecycle import TRANSITIONS, Event, after
 from tests.core import given
 from tests.core.given import record, trial

@@ -11,7 +11,8 @@ from scaletune.api.action import Create, Exploit, Plan, Resume
 from scaletune.api.space import Parameter
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.lineage import lineage
 from scaletune.core.plan import plan
 from scaletune.core.policies.pbt import values_at

@@ -8,7 +8,7 @@ import pytest
 from scaletune.api.action import Create, Resume
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.plan import plan
 from scaletune.core.seeds import trial_seed
 from scaletune.shells.simulate.shell import Shell

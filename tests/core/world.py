@@ -18,7 +18,8 @@ from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import TERMINAL, Trial, trial_name
 from scaletune.core.attempts import at_rest, should_run
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import Event, after
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import plan

@@ -18,9 +18,9 @@ from scaletune.cli.figures import Figures
 from scaletune.cli.found import find
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.subject import Cluster, subject_of
+from scaletune.core.frame import cost_metric_of
 from scaletune.core.larger import larger_study
 from scaletune.core.laws import CannotTell, Law, Laws, Prediction, as_json, laws
-from scaletune.core.ledger import cost_metric_of
 
 _WORDS = {
     "Law": "",

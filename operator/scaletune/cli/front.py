@@ -6,8 +6,8 @@ from rich.table import Table
 
 from scaletune.cli import words
 from scaletune.cli.figures import Figures
+from scaletune.core.frame import cost_metric_of
 from scaletune.core.laws import Member
-from scaletune.core.ledger import cost_metric_of
 
 
 def table(figures: Figures, members: Iterable[Member]) -> Table:

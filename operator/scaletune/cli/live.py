@@ -13,7 +13,7 @@ from scaletune.api.action import Decide
 from scaletune.api.trial import Evidence, Trial
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures, trained
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.reasons import explain
 from scaletune.shells.local.run import View
 from scaletune.shells.local.shell import Shell

@@ -8,7 +8,7 @@ from `observe` and `plan`.
 from scaletune.api.study import Study
 from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus, trial_name
 from scaletune.core.failures import Verdict, unread_fault
-from scaletune.core.ledger import Frame, cost_metric_of
+from scaletune.core.frame import Frame, cost_metric_of
 from scaletune.core.lifecycle import (
     Event,
     after,

@@ -34,7 +34,8 @@ from scaletune.api.trial import (
 from scaletune.core import budget
 from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending
-from scaletune.core.ledger import Ledger, sign_of
+from scaletune.core.frame import sign_of
+from scaletune.core.ledger import Ledger
 from scaletune.core.samplers.draws import Value, fraction_of, on_scale, typed
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import stream

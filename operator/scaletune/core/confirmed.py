@@ -14,7 +14,8 @@ from statistics import mean
 from scaletune.api.confirmation import Confirmation, ConfirmedConfiguration
 from scaletune.api.study import BestTrial, Study
 from scaletune.api.trial import TERMINAL, Milestone, Repeat, Trial, trial_name
-from scaletune.core.ledger import Ledger, sign_of
+from scaletune.core.frame import sign_of
+from scaletune.core.ledger import Ledger
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Failure, FailureKind, LastReport, Milestone, Outcome, Trial
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 
 OUTCOMES: dict[FailureKind, Outcome] = {
     "Diverged": "Diverged",

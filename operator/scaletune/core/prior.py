@@ -20,7 +20,7 @@ from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
 from scaletune.api.warm_start import CONFIGURATIONS_MAX, MESSAGE_MAX, Prior, WarmStart
-from scaletune.core.ledger import sign_of
+from scaletune.core.frame import sign_of
 from scaletune.core.samplers.draws import Value
 
 Given = dict[str, Value]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.core.failures import OTHER_VERSION, Verdict
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.lifecycle import Event
 from scaletune.core.reports import Telemetry
 from scaletune.core.summarise import timestamp

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.shells.kubernetes.reconciler import Key
 
 Trials = Mapping[int, Trial]

@@ -15,7 +15,7 @@ from scaletune.api.model import Metadata
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import attempts
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.summarise import timestamp
 from scaletune.shells.kubernetes import claims, starting, workload
 from scaletune.shells.kubernetes.claims import Claim

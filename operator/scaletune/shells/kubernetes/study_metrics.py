@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, FailureKind, Milestone, Trial
 from scaletune.core import budget
-from scaletune.core.ledger import Frame, sign_of
+from scaletune.core.frame import Frame, sign_of
 from scaletune.core.summarise import policy_words
 from scaletune.shells.kubernetes.snapshot import Stores, controller
 

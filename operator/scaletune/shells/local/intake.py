@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import attempts, failures
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.reports import ForeignTelemetry, Telemetry, reports_of
 from scaletune.shells.local.ledger_file import Line

@@ -20,7 +20,8 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import attempts, failures
 from scaletune.core.discarded import discarded
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide
 from scaletune.core.reports import Telemetry
 from scaletune.core.starts import decided, renewed

@@ -19,7 +19,8 @@ from scaletune.api.model import Metadata
 from scaletune.api.study import BestTrial, Study
 from scaletune.api.trial import Trial, trial_name
 from scaletune.core import attempts, failures
-from scaletune.core.ledger import Frame, Ledger
+from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import is_outdated, resumes_from
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import carried_along
