@@ -79,6 +79,9 @@ def verdict(trial: Trial, end: End, retries: int) -> Verdict:
 def _judged(trial: Trial, end: End, retries: int) -> Verdict:
     reason = _reason(end)
     if reason in _AGREED:  # even when the node went away just after
+        if end.is_unheard and reason is not Reason.STOPPED:
+            words = "nobody heard all that it reported: the next attempt reads its journal"
+            return Verdict(Event.LOST, reason, reason=words, crashes=trial.status.crashes)
         return Verdict(_AGREED[reason], reason)
     if end.is_overusing:
         return _crashed(trial, end, EVICTED, retries)

@@ -7,7 +7,7 @@ address it came from.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -155,6 +155,11 @@ def from_message(incarnation: str, message: TerminationMessage) -> Telemetry:
         acknowledged_generation=message.generation,
         replayed=tuple(message.replayed),
     )
+
+
+def without_reports(telemetry: Telemetry) -> Telemetry:
+    """The same, of which nothing is taken for heard but how far training and checkpoints came."""
+    return replace(telemetry, milestones=(), last=None, sequence=0, replayed=())
 
 
 def reports_of(trial: Trial, telemetry: Telemetry) -> list[Report]:

@@ -280,3 +280,25 @@ def test_a_script_that_logs_objects_is_not_taken_for_another_release() -> None:
     [trial] = _entered(raw_pod(uid="a", phase="Failed", state=ended(said, exit_code=1)))
 
     assert trial.status.state == "Pending"  # a crash, and retried
+
+
+def test_last_words_that_were_cut_leave_the_reports_to_the_next_attempt_and_the_journal() -> None:
+    cut = _message(Reason.DONE, _report(3, 0.5, sequence=9), sequence=9, truncated=True)
+    pod = raw_pod(state=ended(replace(cut, checkpoint=3)), phase="Succeeded")
+
+    [trial] = _entered(pod)
+
+    assert trial.status.milestones == ()
+    assert (trial.status.state, trial.status.crashes) == ("Pending", 0)
+    assert (trial.status.attempts[-1].cause, trial.status.attempts[-1].unheard_after) == ("Done", 0)
+    assert trial.status.checkpoint is not None
+
+
+def test_last_words_that_were_cut_are_an_end_once_all_reports_were_heard() -> None:
+    cut = _message(Reason.DONE, sequence=1, truncated=True)
+    pod = raw_pod(uid="pod-uid", state=ended(cut), phase="Succeeded")
+
+    [trial] = _entered(pod, heard=_heard("pod-uid", _report(3, 0.5)))
+
+    assert [record.at for record in trial.status.milestones] == [3]
+    assert trial.status.state != "Pending"

@@ -83,7 +83,7 @@ def _page(snapshot: Snapshot, trial: Trial, scraped: Mapping[str, Telemetry], no
         trial = requeues.unhindered(attempts.started(trial), now)
     reports: list[Report] = []
     said = scraped.get(pod.uid)
-    for telemetry in telemetry_of(pod, said):
+    for telemetry in telemetry_of(pod, said, _has_journal(snapshot)):
         trial = attempts.heard(trial, telemetry)
         reports += reports_of(trial, telemetry)
     page = _Page(trial, reports)
@@ -154,14 +154,25 @@ def _judged(snapshot: Snapshot, page: _Page, end: End) -> _Page:
     disruption = page.trial.status.attempts[-1].disruption
     if disruption and not end.disrupted:
         end = replace(end, disrupted=True, said=end.said or disruption)
-    if snapshot.study.spec.checkpoints is None:
-        end = replace(end, is_unheard=False)  # its journal is gone with its pod
+    if not _has_journal(snapshot) or _is_heard(page.trial, end):
+        end = replace(end, is_unheard=False)
     verdict = failures.verdict(page.trial, end, snapshot.study.spec.template.retries)
     job = snapshot.job(page.trial)
     is_the_trials = verdict.event is not Event.LOST and verdict.kind != "RetriesExhausted"
     if job is not None and job.is_suspended and not is_the_trials:
         return replace(page, trial=attempts.interrupted(page.trial))
     return _failed(page, verdict)
+
+
+def _has_journal(snapshot: Snapshot) -> bool:
+    """Whether a journal outlives its pod."""
+    return snapshot.study.spec.checkpoints is not None
+
+
+def _is_heard(trial: Trial, end: End) -> bool:
+    """Whether all reports were stored before the end, however few its last words hold."""
+    message = end.message
+    return message is not None and trial.status.acknowledged >= message.sequence > 0
 
 
 def _failed(page: _Page, verdict: Verdict) -> _Page:

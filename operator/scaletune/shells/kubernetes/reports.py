@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from scaletune.core.failures import End
-from scaletune.core.reports import Telemetry, from_message
+from scaletune.core.reports import Telemetry, from_message, without_reports
 from scaletune.shells.kubernetes.views import Ending, Pod
 from scaletune_trainer.wire import (
     ERROR_CHARACTERS_MAX,
@@ -31,13 +31,20 @@ _REASONS: Final[dict[int, Reason]] = {
 }
 
 
-def telemetry_of(pod: Pod, scraped: Telemetry | None) -> Iterator[Telemetry]:
-    """Everything heard from a pod, the oldest first."""
+def telemetry_of(
+    pod: Pod, scraped: Telemetry | None, has_journal: bool = True
+) -> Iterator[Telemetry]:
+    """Everything heard from a pod, the oldest first.
+
+    The reports of a message that was cut are left to the journal: the first of them would be taken
+    for those that gave way.
+    """
     if scraped is not None and scraped.incarnation == pod.uid:
         yield scraped
     message = message_of(pod)
     if message is not None:
-        yield from_message(pod.uid, message)
+        told = from_message(pod.uid, message)
+        yield without_reports(told) if message.truncated and has_journal else told
 
 
 def message_of(pod: Pod) -> TerminationMessage | None:
