@@ -10,7 +10,7 @@ from tests.core import given
 
 MODES = ("Promote", "Stop", "Full")
 GROUPED = ("successiveHalving", "hyperband", "PromoteInBrackets", "StopInBrackets")
-EVERY = (*MODES, *GROUPED, "Carbs")
+EVERY = (*MODES, *GROUPED, "Carbs", "Pbt")
 SPACES: list[dict[str, Any]] = [
     {"float": {"min": 1e-5, "max": 1e-1, "scale": "Log", "center": 1e-3}},
     {"float": {"min": -1.0, "max": 1.0}},

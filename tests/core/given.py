@@ -48,6 +48,8 @@ def _policy(mode: str, rungs: dict[str, Any]) -> dict[str, Any]:
         return {mode: rungs}
     if mode.endswith("InBrackets"):
         return {"asha": {**rungs, "mode": mode.removesuffix("InBrackets"), "brackets": 3}}
+    if mode == "Pbt":
+        return {"pbt": {"population": 4, "interval": rungs["min"] or 1}}
     if mode == "Carbs":
         return {"carbs": {}}
     return {} if mode == "Full" else {"asha": {**rungs, "mode": mode}}

@@ -248,8 +248,8 @@ def _scaled_study(study: Study, by: int) -> Study:
     document = study.model_dump(by_alias=True, exclude_none=True)
     document["spec"]["training"]["max"] *= by
     for policy in document["spec"]["policy"].values():
-        if "min" in policy:
-            policy["min"] *= by
+        for steps in policy.keys() & {"min", "interval"}:
+            policy[steps] *= by
     return Study.model_validate(document)
 
 
