@@ -121,6 +121,8 @@ def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...], bracket: int = 
     if draw(st.booleans()):
         value = draw(st.one_of(finite, st.none()))
         status["last"] = {"step": draw(st.integers(0, 20)), "value": value}
+    if reached and draw(st.booleans()):
+        status["checkpoint"] = {"incarnation": f"life-{index}", "step": max(reached)}
     until = draw(st.sampled_from([None, *levels, 7]))
     intent = draw(st.sampled_from(["Running", "Running", "Paused", "Stopped"]))
     return given.trial(index, *found, until=until, intent=intent, bracket=bracket, **status)

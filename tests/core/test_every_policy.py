@@ -17,7 +17,7 @@ from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide, plan
 from scaletune.core.samplers.sampler import configuration
-from scaletune.core.starts import decided, with_intent
+from scaletune.core.starts import decided, intended
 from tests import strategies
 from tests.core import given
 from tests.core.given import changed
@@ -177,7 +177,7 @@ def test_p11_attempts_and_crashes_change_no_decision(snapshot: Snapshot, number:
                     **trial.status.model_dump(by_alias=True),
                     "attempts": attempt,
                     "crashes": number,
-                    "checkpoint": {"incarnation": "life", "step": 1},
+                    "checkpoint": trial.status.checkpoint or {"incarnation": "life", "step": 99},
                 },
             }
         )
@@ -262,6 +262,8 @@ def _scaled_trial(trial: Trial, by: int) -> Trial:
         record["step"] *= by
     if "last" in document["status"]:
         document["status"]["last"]["step"] *= by
+    if "checkpoint" in document["status"]:
+        document["status"]["checkpoint"]["step"] *= by
     return Trial.model_validate(document)
 
 
@@ -327,7 +329,7 @@ def carried_out(trials: dict[int, Trial], found: Plan) -> None:
         if isinstance(action, Create):
             trials[action.trial] = Trial(metadata=Metadata(name="new"), spec=action.spec)
         elif isinstance(action, Resume):
-            trials[action.trial] = with_intent(trials[action.trial], action.until)
+            trials[action.trial] = intended(trials[action.trial], action)
         elif isinstance(action, Stop | Pause):
             state = "Stopped" if isinstance(action, Stop) else "Paused"
             trials[action.trial] = given.intended(trials[action.trial], state=state)
