@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Repeat, Trial
+from scaletune.api.trial import Checkpoint, Exploit, Milestone, Repeat, Trial
+from scaletune.core.samplers.draws import typed, uniform
 from tests.core import given
 
 MODES = ("Promote", "Stop", "Full")
@@ -123,9 +124,37 @@ def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...], bracket: int = 
         status["last"] = {"step": draw(st.integers(0, 20)), "value": value}
     if reached and draw(st.booleans()):
         status["checkpoint"] = {"incarnation": f"life-{index}", "step": max(reached)}
+        found = [draw(lending(each, index)) for each in found]
     until = draw(st.sampled_from([None, *levels, 7]))
     intent = draw(st.sampled_from(["Running", "Running", "Paused", "Stopped"]))
     return given.trial(index, *found, until=until, intent=intent, bracket=bracket, **status)
+
+
+@st.composite
+def lending(draw: st.DrawFn, record: Milestone, index: int) -> Milestone:
+    """The record, perhaps with a checkpoint that others may go on from."""
+    place = {"incarnation": f"life-{index}", "step": record.at}
+    update = {"checkpoint": Checkpoint.model_validate(place)}
+    return record.model_copy(update=update) if draw(st.booleans()) else record
+
+
+@st.composite
+def borrowing(draw: st.DrawFn, study: Study, trial: Trial) -> Trial:
+    """The trial, perhaps after it has gone on from another one, as its intent may say or not."""
+    reached = [record.at for record in trial.status.milestones]
+    if not reached or draw(st.booleans()):
+        return trial
+    at, donor = draw(st.sampled_from(reached)), draw(st.integers(0, 12))
+    taken = Exploit(
+        at=at,
+        donor=donor,
+        checkpoint=Checkpoint(incarnation=f"life-{donor}", step=at, trial=donor),
+        parameters=typed(study.spec, uniform(study.spec, 100 + trial.index)),
+        attempt=draw(st.integers(0, 2)),
+    )
+    told = given.intended(trial, exploit=taken if draw(st.booleans()) else None)
+    place = draw(st.sampled_from([taken.checkpoint, trial.status.checkpoint]))
+    return given.changed(told, exploits=(taken,), checkpoint=place)
 
 
 @st.composite
@@ -138,6 +167,8 @@ def snapshots(draw: st.DrawFn, modes: tuple[str, ...] = EVERY) -> tuple[Study, l
     indices = draw(st.lists(st.integers(0, 12), unique=True, max_size=8))
     found = [draw(trials(index, frame.levels, frame.brackets.of(index))) for index in indices]
     found = [given.with_parameters(study, each) for each in found]
+    if frame.population:
+        found = [draw(borrowing(study, each)) for each in found]
     if study.spec.confirm is not None:
         found += draw(confirming(study, indices))
     return study, found

@@ -49,7 +49,7 @@ def _policy(mode: str, rungs: dict[str, Any]) -> dict[str, Any]:
     if mode.endswith("InBrackets"):
         return {"asha": {**rungs, "mode": mode.removesuffix("InBrackets"), "brackets": 3}}
     if mode == "Pbt":
-        return {"pbt": {"population": 4, "interval": rungs["min"] or 1}}
+        return {"pbt": {"population": 4, "interval": rungs["min"] or 1, "resample": 0.1}}
     if mode == "Carbs":
         return {"carbs": {}}
     return {} if mode == "Full" else {"asha": {**rungs, "mode": mode}}

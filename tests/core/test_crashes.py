@@ -19,11 +19,14 @@ from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of
 from tests import strategies
-from tests.core import given
+from tests.core import given, population
 from tests.core.world import Crash, World, every_decision, wishes
 from tests.oracles import asha
 
 Records = list[asha.Record]
+
+
+SEARCHED = [given.LEARNING_RATE, {"name": "width", "int": {"min": 1, "max": 512}}]
 
 
 def records_of(world: World) -> Records:
@@ -97,7 +100,7 @@ class Crashes(RuleBasedStateMachine):
     """Anything that may happen to a study."""
 
     @initialize(
-        mode=st.sampled_from(["Promote", "Promote", "Stop", "Full"]),
+        mode=st.sampled_from(["Promote", "Promote", "Stop", "Full", "Pbt", "Pbt"]),
         eta=st.integers(2, 3),
         parallelism=st.integers(1, 4),
         trials=st.integers(1, 10),
@@ -107,7 +110,9 @@ class Crashes(RuleBasedStateMachine):
         linger=st.sampled_from([0.0, 3.0]),
     )
     def begin(self, seed: int, linger: float, trials: int, **spec: Any) -> None:
-        study = given.study(most=9, budget={"trials": trials}, **spec)
+        if spec["mode"] == "Pbt":
+            spec["policy"] = {"pbt": {"population": 4, "interval": 1, "fixed": ["width"]}}
+        study = given.study(most=9, budget={"trials": trials}, parameters=SEARCHED, **spec)
         self.world = World(study, seed, overshoot=seed % 3, linger=linger)
         self.decided: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self.ended: dict[int, str | None] = {}
@@ -159,7 +164,10 @@ class Crashes(RuleBasedStateMachine):
     def decisions_are_the_oracles_and_stay(self) -> None:
         if not hasattr(self, "world"):
             return
-        check_decisions(self.world)
+        if self.world.frame.population:
+            population.check(self.world)
+        else:
+            check_decisions(self.world)
         now = {e[:4]: e[4:] for e in every_decision(self.world.trials.values()) if e[4]}
         for key, made in self.decided.items():
             assert now[key] == made
@@ -244,6 +252,8 @@ def test_with_one_place_a_run_that_crashes_equals_one_that_does_not(mode: str, e
         calm, shaken = World(study, seed, seed % 3), World(study, seed, seed % 3)
 
         assert crashing(shaken, every) == undisturbed(calm), f"seed {seed}"
+        if mode == "Pbt":
+            population.check(calm)
         assert _intents(shaken) == _intents(calm)
 
 
@@ -252,3 +262,23 @@ def _intents(world: World) -> list[tuple[Any, ...]]:
         return trial.index, trial.spec.until, trial.spec.state, trial.status.state
 
     return [shown(trial) for trial in world.trials.values()]
+
+
+@pytest.mark.parametrize("parallelism", [2, 4], ids=["they wait", "they run on"])
+@pytest.mark.parametrize("every", [2, 5])
+def test_a_population_is_trained_as_its_lineage_says_wherever_the_shell_dies(
+    parallelism: int, every: int
+) -> None:
+    pbt = {"population": 4, "interval": 1, "fraction": 0.5, "fixed": ["width"]}
+    exploits = 0
+    for seed in range(6):
+        study = given.study(
+            policy={"pbt": pbt}, parallelism=parallelism, most=6, parameters=SEARCHED
+        )
+        world = World(study, seed, overshoot=seed % 2, linger=2.0 * (seed % 3))
+
+        crashing(world, every)
+
+        population.check(world)
+        exploits += sum(len(trial.status.exploits) for trial in world.trials.values())
+    assert exploits > 10
