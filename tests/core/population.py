@@ -36,6 +36,9 @@ def _check_exploit(world: World, frame: Frame, trial: Trial, taken: Exploit) -> 
     assert taken.checkpoint == its.checkpoint.model_copy(update={"trial": donor.index})
     before, after = (values(each) for each in (values_at(donor, taken.at), taken.parameters))
     assert before.keys() == after.keys()
+    said = {(r.step, r.value) for r in world.said[trial.index] if r.attempt > taken.attempt}
+    later = [each for each in trial.status.milestones if each.at > taken.at and each.value]
+    assert {(each.step, each.value) for each in later} <= said
     fixed = () if world.study.spec.policy.pbt is None else world.study.spec.policy.pbt.fixed
     assert all(before[name] == after[name] for name in fixed)
 
