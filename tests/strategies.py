@@ -122,7 +122,7 @@ def trials(draw: st.DrawFn, index: int, levels: tuple[int, ...], bracket: int = 
     if draw(st.booleans()):
         value = draw(st.one_of(finite, st.none()))
         status["last"] = {"step": draw(st.integers(0, 20)), "value": value}
-    if reached and draw(st.booleans()):
+    if draw(st.booleans()) and reached:
         status["checkpoint"] = {"incarnation": f"life-{index}", "step": max(reached)}
         found = [draw(lending(each, index)) for each in found]
     until = draw(st.sampled_from([None, *levels, 7]))

@@ -25,6 +25,7 @@ IMMUTABLE: Final[dict[str, Change]] = {
     "checkpoints": {"checkpoints": {"persistentVolumeClaim": {"claimName": "others"}}},
     "initial": {"initial": [{"learning_rate": 0.01}]},
     "warmStart": {"warmStart": [{"study": "gpt-tiny", "added": {"learning_rate": 0.01}}]},
+    "schedule": {"schedule": [{"after": 9, "values": {"learning_rate": 0.01}}]},
 }
 # A list stays what it was, too; the example has none.
 LISTED: Final[Change] = {"sampler": {"random": None, "list": {"configurations": [{}]}}}

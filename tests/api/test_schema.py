@@ -100,6 +100,7 @@ def test_only_the_pod_template_configurations_and_the_one_union_are_opaque() -> 
 
     listed = "study.spec.sampler.list.configurations[]"
     taken_over = {"study.status.prior.configurations[]", "study.status.prior.center"}
+    scheduled = "study.spec.schedule[].values"
     added = "study.spec.warmStart[].added"
     assert opaque == {
         "study.spec.template.pod",
@@ -107,6 +108,7 @@ def test_only_the_pod_template_configurations_and_the_one_union_are_opaque() -> 
         listed,
         "study.spec.training.max",
         added,
+        scheduled,
         *taken_over,
     }
 

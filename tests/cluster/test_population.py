@@ -66,7 +66,7 @@ def test_the_weak_go_on_in_new_pods_from_the_checkpoints_of_the_strong(
             assert trial.status.state == "Completed", (name, trial.status.reason)
             told = [
                 piece.used["x"]
-                for piece in lineage(trials, trial)
+                for piece in lineage(trials.get, trial)
                 for _ in range(piece.start, piece.until)
             ]
             assert _trained_with(checkpoints, study, trial) == pytest.approx(told)

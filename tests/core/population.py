@@ -4,8 +4,10 @@ The world's checkpoints hold what their weights were trained with, so that what 
 compared with what was done.
 """
 
+from collections.abc import Sequence
+
 from scaletune.api.trial import Exploit, Milestone, Trial
-from scaletune.core.ledger import Frame
+from scaletune.core.frame import Frame
 from scaletune.core.lineage import lineage
 from scaletune.core.policies.pbt import values_at
 from tests.core.given import values
@@ -33,6 +35,7 @@ def _check_exploit(world: World, frame: Frame, trial: Trial, taken: Exploit) -> 
     assert donor.index != trial.index
     assert its.value is not None
     assert frame.rank_key(donor, its) < frame.rank_key(trial, mine)
+    assert its.checkpoint is not None
     assert taken.checkpoint == its.checkpoint.model_copy(update={"trial": donor.index})
     before, after = (values(each) for each in (values_at(donor, taken.at), taken.parameters))
     assert before.keys() == after.keys()
@@ -52,14 +55,14 @@ def _check_past(world: World, trial: Trial) -> None:
     place = trial.status.checkpoint
     if place is None or place.trial is not None:
         return
-    pieces = lineage(world.trials, trial, place.step)
+    pieces = lineage(world.trials.get, trial, place.step)
     ends = [0, *(each.until for each in pieces)]
     assert [each.start for each in pieces] == ends[:-1]
     told = [(each.start, each.until, tuple(each.used.items())) for each in pieces]
     assert _merged(world.checkpoints[place.incarnation, place.step]) == _merged(told)
 
 
-def _merged(past: list[tuple[int, int, object]]) -> list[tuple[int, int, object]]:
+def _merged(past: Sequence[tuple[int, int, object]]) -> list[tuple[int, int, object]]:
     """Pieces as if nothing had been interrupted."""
     merged: list[tuple[int, int, object]] = []
     for start, until, used in past:

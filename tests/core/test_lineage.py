@@ -27,7 +27,8 @@ def taken(at: int, donor: int, x: float) -> dict[str, Any]:
 def pieces(trials: list[Trial], of: int) -> list[tuple[int, int, int, Any]]:
     known = {each.index: each for each in trials}
     return [
-        (each.start, each.until, each.trial, each.used["x"]) for each in lineage(known, known[of])
+        (each.start, each.until, each.trial, each.used["x"])
+        for each in lineage(known.get, known[of])
     ]
 
 

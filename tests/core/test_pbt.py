@@ -357,7 +357,7 @@ def test_every_study_ends_with_a_lineage_whose_weights_and_values_agree(seed: in
     for trial in shell.trials.values():
         # What it has really trained with, segment by segment, is what its lineage says.
         seen: Any = shell.world.state_of(trial.index)
-        pieces = lineage(shell.trials, trial)
+        pieces = lineage(shell.trials.get, trial)
         told = [
             (start, piece.used["rate"])
             for piece in pieces

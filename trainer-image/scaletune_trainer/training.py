@@ -91,7 +91,8 @@ class Trial:
         self.step = 0
         """The step being trained, from 1; 0 before the first."""
         self._milestones = frozenset(spec.milestones if spec else ())
-        self._until = self.max_steps
+        self._changes_at = (spec.changes_at if spec else None) or self.max_steps
+        self._until = self._changes_at
         self._every = every
         self._tracked = Tracked()
         self._checkpoint_seconds = checkpoint_seconds
@@ -130,6 +131,11 @@ class Trial:
         if self._walked:
             raise UserError("trial.steps() can be walked only once")
         self._walked = True
+        if self._tracked.is_empty and self._changes_at < self.max_steps:
+            raise UserError(
+                f"other values hold after step {self._changes_at}, and a checkpoint carries the "
+                "training there: call trial.track(model=..., optimizer=...) before trial.steps()"
+            )
         if self._environment and self._tracked.is_empty and self.rank == 0:
             sys.stderr.write(
                 "scaletune: nothing is tracked, so no checkpoint is written and a trial that is "
@@ -156,7 +162,8 @@ class Trial:
             return None
         agreed = Agreement.of(self._gang.maxima(self._say().numbers()))
         self._agree_at = step + agreed.next_steps
-        self._until = min(agreed.until, self.max_steps)
+        self._until = min(agreed.until, self._changes_at)
+        agreed = replace(agreed, until=self._until)
         self._follow()
         reason = agreed.reason_to_leave(step, self.max_steps)
         if reason is None and agreed.checkpoint:
@@ -216,12 +223,18 @@ class Trial:
         if told := self._gang.told_by_rank_0(own):
             place = wire.Place.parse_any(told)
             folder = self._environment.spec.checkpoint_folder(self._environment.volume, place)
-            own_values = None if place.trial is None else Settings.of(self._tracked)
+            has_others = place.trial is not None or self._is_changed(place)
+            own_values = Settings.of(self._tracked) if has_others else None
             position = self._checkpoints.restore(folder, self.seed)
             if own_values is not None:
                 own_values.apply()
             self.step = self._started_at = self._agree_at = position.step
             self._reporter.served.update(position.served)
+
+    def _is_changed(self, place: wire.Place) -> bool:
+        """Whether this checkpoint of the trial's own was written with other values."""
+        spec = self._environment.spec if self._environment else None
+        return spec is not None and spec.changed and place == spec.restore
 
     def _leave(self, reason: Reason) -> None:
         """All ranks together: nobody goes before everything is committed."""

@@ -33,6 +33,10 @@ VARIABLES: Final = {
     "warmBefore": "oldObject != null && has(oldObject.spec.warmStart)"
     " ? oldObject.spec.warmStart : []",
     "added": "variables.warm.map(w, has(w.added) ? w.added : {})",
+    "scheduled": "has(object.spec.schedule) ? object.spec.schedule : []",
+    "scheduledValues": "variables.scheduled.map(s, s.values)",
+    "scheduledBefore": "oldObject != null && has(oldObject.spec.schedule)"
+    " ? oldObject.spec.schedule : []",
     "pod": "has(object.spec.template.pod.spec) ? object.spec.template.pod.spec : {}",
     "containers": "has(variables.pod.containers) && type(variables.pod.containers) == list"
     " ? variables.pod.containers : []",
@@ -205,6 +209,12 @@ CHECKS: Final = (
         "oldObject == null || variables.warm == variables.warmBefore",
         "warmStart cannot change after creation; make a new Study",
     ),
+    *_given("spec.schedule", "variables.scheduledValues"),
+    Check(
+        "spec.schedule",
+        "oldObject == null || variables.scheduled == variables.scheduledBefore",
+        "schedule cannot change after creation; make a new Study",
+    ),
     Check(
         "spec.initial",
         "oldObject == null || variables.initial == variables.before",
@@ -266,6 +276,12 @@ CLUSTER_CHECKS: Final = (
         "has(object.spec.checkpoints) || !has(object.spec.policy.pbt)",
         "pbt lets trials go on from the checkpoints of others: name a persistentVolumeClaim that"
         " all of them can mount",
+    ),
+    Check(
+        "spec.checkpoints",
+        "has(object.spec.checkpoints) || size(variables.scheduled) == 0",
+        "at each change of a schedule a trial goes on from a checkpoint: name a"
+        " persistentVolumeClaim",
     ),
     Check(
         "spec.checkpoints",

@@ -112,6 +112,15 @@ class PersistentVolumeClaim(Model):
     on one node."""
 
 
+class Scheduled(Model):
+    """Values that hold from a step on."""
+
+    after: Annotated[Int, Field(ge=1, le=10**15)]
+    """after is the last step, in training.unit, before the change; below training.max."""
+    values: Annotated[dict[str, Any], Field(max_length=64)]
+    """values are a map from parameter to value; what is left out stays as it is."""
+
+
 class Checkpoints(Model):
     """Where trials keep checkpoints and journals. `scaletune run` uses its own folder instead."""
 
@@ -214,6 +223,12 @@ class StudySpec(Model):
     warm_start: WarmStarts = ()
     """warmStart names earlier studies, whose results this one begins with. They are read once,
     when they have finished; until then nothing is tried."""
+    schedule: Annotated[
+        tuple[Scheduled, ...], Field(max_length=64, json_schema_extra=map_by("after"))
+    ] = ()
+    """schedule changes values of every trial while it trains, such as one that pbt has found
+    (`scaletune schedule`). At each change a trial pauses with a checkpoint and goes on with the new
+    values. It cannot change."""
     checkpoints: Annotated[Checkpoints, Field(json_schema_extra=_fixed("checkpoints"))] | None = (
         None
     )

@@ -111,6 +111,21 @@ class Exploit(Model):
     count any more."""
 
 
+class Change(Model):
+    """Other values from a step on, as they were planned."""
+
+    after: Annotated[int, Field(ge=1)]
+    """after is the last step before the change."""
+    parameters: Annotated[
+        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
+    ] = ()
+    """parameters that hold from there on, all of them."""
+    resolved: Annotated[
+        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
+    ] = ()
+    """resolved holds those that scaling rules change, as they are used."""
+
+
 def _fixed(name: str, **schema: Any) -> dict[str, Any]:
     return {**schema, **immutable(f"{name} cannot change after creation")}
 
@@ -145,6 +160,12 @@ class TrialSpec(Model):
         Field(max_length=64, json_schema_extra=_fixed("resolved", **map_by("name"))),
     ] = ()
     """resolved holds the values that scaling rules changed, as they are used."""
+    schedule: Annotated[
+        tuple[Change, ...],
+        Field(max_length=64, json_schema_extra=_fixed("schedule", **map_by("after"))),
+    ] = ()
+    """schedule is how the values change while it trains, the earliest change first: at each of them
+    the processes leave with a checkpoint, and the next attempt goes on with the new values."""
     seed: Annotated[int, Field(ge=0, json_schema_extra=_fixed("seed"))] = 0
     """seed of the trial's training."""
     origin: Origin | None = None

@@ -308,6 +308,28 @@ def import_(
     import_results(results, study, Wish(directory, column or [], only or []))
 
 
+@app.command()
+def schedule(
+    subject: SubjectArgument = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of this trial. [default: the best]")
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            "--write", "-w", metavar="FILE", help="The Study. [default: NAME-schedule.yaml]"
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Say with which values the best of pbt was trained, and write the Study that repeats it."""
+    from scaletune.cli.scheduling import Wish, print_schedule
+
+    print_schedule(subject or [], _cluster(namespace, context), Wish(trial, write, output))
+
+
 def _cluster(namespace: str | None, context: str | None) -> "Cluster":
     from scaletune.cli.subject import PLUGIN, Cluster
 

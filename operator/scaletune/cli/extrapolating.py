@@ -11,12 +11,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scaletune.api import reader
-from scaletune.api.validation import InvalidError, parse_study
 from scaletune.cli import front, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import find
 from scaletune.cli.refusal import Refusal
+from scaletune.cli.study_file import write_new_study
 from scaletune.cli.subject import Cluster, subject_of
 from scaletune.core.frame import cost_metric_of
 from scaletune.core.larger import larger_study
@@ -49,7 +48,7 @@ def extrapolate(subject: Sequence[str], cluster: Cluster, wish: Wish) -> None:
     predicted = found.predict(wish.compute)
     study = larger_study(figures.study, found, wish.compute)
     path = Path(wish.write or f"{study['metadata']['name']}.yaml")
-    _write(path, study)
+    write_new_study(path, study)
     if wish.output == "json":
         sys.stdout.write(
             json.dumps(_json(figures, found, predicted, wish.compute), allow_nan=False) + "\n"
@@ -57,20 +56,6 @@ def extrapolate(subject: Sequence[str], cluster: Cluster, wish: Wish) -> None:
     else:
         words.screen().print(_report(figures, found, predicted, wish.compute))
     sys.stderr.write(f"wrote {path}: look it over, then `scaletune validate {path}`\n")
-
-
-def _write(path: Path, study: dict[str, Any]) -> None:
-    try:
-        parse_study(study)
-    except InvalidError as error:
-        raise Refusal(f"the Study for more compute would not be valid: {error}") from None
-    text = reader.write(study)
-    try:
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise Refusal(f"{path} exists and differs; name another file with --write")
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Refusal(f"{path}: {error.strerror}") from None
 
 
 def _report(

@@ -104,7 +104,7 @@ def _history(found: Found, trial: Trial) -> Iterator[str]:
 def _lineage(found: Found, trial: Trial) -> Iterator[str]:
     """With what it was trained piece by piece, if it went on from other trials."""
     trials = {each.index: each for each in found.figures.trials}
-    pieces = lineage(trials, trial)
+    pieces = lineage(trials.get, trial)
     if len(pieces) < 2:
         return
     for piece in pieces:

@@ -1,10 +1,10 @@
-"""Reads a Study that is to be run: as strict as the API server, in the same words."""
+"""Reads and writes Studies that are to be run: as strict as the API server, in the same words."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scaletune.api.reader import UnreadableError, read, read_file
+from scaletune.api.reader import UnreadableError, read, read_file, write
 from scaletune.api.study import Study
 from scaletune.api.validation import InvalidError, parse_study
 from scaletune.cli.refusal import Refusal
@@ -39,6 +39,21 @@ def read_study(
         return parse_study(document)
     except InvalidError as error:
         raise Refusal(f"{path}: {error}") from None
+
+
+def write_new_study(path: Path, study: dict[str, Any]) -> None:
+    """Write a Study that was made from another one; nothing is overwritten. Raises Refusal."""
+    try:
+        parse_study(study)
+    except InvalidError as error:
+        raise Refusal(f"the new Study would not be valid: {error}") from None
+    text = write(study)
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise Refusal(f"{path} exists and differs; name another file with --write")
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror}") from None
 
 
 def _set(document: dict[str, Any], setting: str) -> None:

@@ -18,6 +18,7 @@ from scaletune.core.lifecycle import (
 )
 from scaletune.core.observe import Fault
 from scaletune.core.reports import Telemetry
+from scaletune.core.schedule import leg
 from scaletune_trainer import wire
 
 ATTEMPTS_KEPT = 8
@@ -35,7 +36,7 @@ def should_run(frame: Frame, trial: Trial) -> bool:
 def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
     """What the trainer of the latest attempt is told; fixed for the life of the incarnation."""
     frame, (metric, goal) = Frame.of(study), study.spec.judged_by(trial.spec.role)
-    unheard = _unheard(trial)
+    unheard, part = _unheard(trial), leg(trial)
     has_failed = trial.status.crashes > study.spec.template.retries
     return wire.TrialSpec(
         study=study.metadata.name,
@@ -43,7 +44,7 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         trial=trial.metadata.name,
         index=trial.index,
         attempt=trial.status.attempts[-1].number,
-        parameters=trial.spec.used,
+        parameters=part.used,
         seed=trial.spec.seed,
         metric=metric,
         goal=goal,
@@ -55,6 +56,8 @@ def trial_spec(study: Study, trial: Trial) -> wire.TrialSpec:
         replay=unheard,
         keep=frame.population > 0,
         cost_metric=cost_metric_of(study) if trial.spec.role == "Search" else "",
+        changes_at=part.changes_at,
+        changed=part.is_changed,
         only_replay=(bool(unheard) and has_failed) or unread_fault(trial) is not None,
     )
 

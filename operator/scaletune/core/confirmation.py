@@ -13,7 +13,7 @@ What has come of it is said in `confirmed`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from scaletune.api.action import Create
@@ -25,7 +25,6 @@ from scaletune.api.trial import (
     DecisionWord,
     Evidence,
     Milestone,
-    ParameterValue,
     Repeat,
     Trial,
     TrialSpec,
@@ -38,6 +37,7 @@ from scaletune.core.frame import sign_of
 from scaletune.core.ledger import Ledger
 from scaletune.core.samplers.draws import Value, fraction_of, on_scale, typed
 from scaletune.core.scaling import resolve
+from scaletune.core.schedule import Course, Parameters, course_of, scheduled
 from scaletune.core.seeds import stream
 from scaletune.core.starts import Start
 
@@ -47,33 +47,33 @@ SHARE_MAX = 0.5  # of a budget
 TIME = "the rest of the study's duration is for training the best again"
 HOURS = "the rest of the study's gpuHours is for training the best again"
 
-Parameters = tuple[ParameterValue, ...]
-
-
 # ---- who
 
 
 def candidates(study: Study, ledger: Ledger, confirm: Confirm) -> list[int]:
     """The indices of the best few that differ, the best first; then others that have trainings."""
     kept = sorted(_kept(ledger) - {None}, key=lambda index: index or 0)
-    taken = {index: _configuration(ledger, index) for index in kept if index is not None}
+    taken = {i: _course(study.spec, ledger, i) for i in kept if i is not None}
     found: list[int] = []
+    find = finder(ledger)
     for trial in _best_first(ledger):
         if len(found) == confirm.top:
             break
         if trial.index in taken:
             found.append(trial.index)
-        elif not any(_close(study.spec, trial.spec.parameters, of) for of in taken.values()):
-            taken[trial.index] = trial.spec.parameters
+            continue
+        tried = course_of(study.spec, find, trial)
+        if not any(_close(study.spec, tried, of) for of in taken.values()):
+            taken[trial.index] = tried
             found.append(trial.index)
     return [*found, *(index for index in taken if index not in found)]
 
 
-def control(spec: StudySpec) -> Parameters | None:
+def control(spec: StudySpec) -> Course | None:
     """The configuration of all centers; None where a parameter has none."""
     centers = {each.name: each.space.center for each in spec.parameters}
     known = {name: center for name, center in centers.items() if center is not None}
-    return typed(spec, known) if len(known) == len(centers) else None
+    return scheduled(spec, typed(spec, known)) if len(known) == len(centers) else None
 
 
 def _kept(ledger: Ledger) -> set[int | None]:
@@ -93,16 +93,27 @@ def _best_first(ledger: Ledger) -> Iterator[Trial]:
                 yield ledger.trial(key[-1])
 
 
-def _configuration(ledger: Ledger, candidate: int) -> Parameters:
-    """What a candidate is, even if its own Trial was deleted."""
-    found = ledger.shelf("trials").get((candidate,))
+def finder(ledger: Ledger) -> Callable[[int], Trial | None]:
+    """What gives the Trial of an index, if it is still there."""
+    trials = ledger.shelf("trials")
+    return lambda index: trials.get((index,))
+
+
+def _course(spec: StudySpec, ledger: Ledger, candidate: int) -> Course:
+    """With what a candidate was trained, even if its own Trial was deleted."""
     again = (each for each in ledger.on("confirming") if each.spec.candidate == candidate)
-    trial = found or next(again)
-    parameters: Parameters = trial.spec.parameters
-    return parameters
+    trial = next(again, None) or finder(ledger)(candidate)
+    assert trial is not None
+    return course_of(spec, finder(ledger), trial)
 
 
-def _close(spec: StudySpec, one: Parameters, other: Parameters) -> bool:
+def _close(spec: StudySpec, one: Course, other: Course) -> bool:
+    """Whether two trainings are as good as the same, from their first step to their last."""
+    steps = {0, *(each.after for each in (*one.schedule, *other.schedule))}
+    return all(_are_close(spec, one.at(step), other.at(step)) for step in steps)
+
+
+def _are_close(spec: StudySpec, one: Parameters, other: Parameters) -> bool:
     """Whether two configurations are as good as the same; other choices never are."""
     mine, its = ({each.name: each.value for each in values} for values in (one, other))
     total = 0.0
@@ -133,19 +144,19 @@ class Missing:
     """A training that is still to be started."""
 
     repeat: Repeat
-    parameters: Parameters
+    course: Course
 
 
-def chosen(study: Study, ledger: Ledger) -> list[tuple[int | None, Parameters]]:
+def chosen(study: Study, ledger: Ledger) -> list[tuple[int | None, Course]]:
     """Who is confirmed, and with what parameters; last the control, if it is none of the others."""
     confirm = study.spec.confirm
     if confirm is None:
         return []
-    found: list[tuple[int | None, Parameters]] = [
-        (index, _configuration(ledger, index)) for index in candidates(study, ledger, confirm)
+    found: list[tuple[int | None, Course]] = [
+        (index, _course(study.spec, ledger, index)) for index in candidates(study, ledger, confirm)
     ]
     centers = control(study.spec)
-    known = centers in [parameters for _, parameters in found]
+    known = centers in [course for _, course in found]
     if found and centers is not None and (not known or None in _kept(ledger)):
         found.append((None, centers))
     return found
@@ -157,14 +168,14 @@ def missing(study: Study, ledger: Ledger) -> list[Missing]:
 
 
 def _missing(
-    study: Study, ledger: Ledger, configurations: list[tuple[int | None, Parameters]]
+    study: Study, ledger: Ledger, configurations: list[tuple[int | None, Course]]
 ) -> list[Missing]:
     begun = _begun(study, ledger)
     repeats = 0 if study.spec.confirm is None else study.spec.confirm.repeats
     return [
-        Missing(Repeat(candidate, number), parameters)
+        Missing(Repeat(candidate, number), course)
         for number in range(repeats)
-        for candidate, parameters in configurations
+        for candidate, course in configurations
         if number >= begun.get(candidate, 0)
     ]
 
@@ -196,8 +207,9 @@ def _start(study: Study, ledger: Ledger, each: Missing) -> Start:
         role="Control" if candidate is None else "Confirm",
         candidate=candidate,
         repeat=each.repeat.number,
-        parameters=each.parameters,
-        resolved=resolve(study.spec, each.parameters),
+        parameters=each.course.parameters,
+        resolved=resolve(study.spec, each.course.parameters),
+        schedule=each.course.schedule,
         seed=stream(study.spec.seed, each.repeat.number, "seed of a repeat").randrange(2**31),
         state="Running",
     )

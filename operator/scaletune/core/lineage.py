@@ -4,8 +4,8 @@ A trial that went on from another one's checkpoint has that one's past. So what 
 training finds is a schedule: parameters that hold from one step to another.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from scaletune.api.trial import Checkpoint, ParameterValue, Trial
 from scaletune.core.lifecycle import highest_milestone, taken_before
@@ -27,10 +27,12 @@ class Piece:
         return {each.name: each.value for each in (*self.parameters, *self.resolved)}
 
 
-def lineage(trials: Mapping[int, Trial], trial: Trial, upto: int | None = None) -> list[Piece]:
+def lineage(
+    find: Callable[[int], Trial | None], trial: Trial, upto: int | None = None
+) -> list[Piece]:
     """The pieces of a trial's training, from the first step up to a milestone; else the latest.
 
-    A past that was deleted with its Trial is left out.
+    `find` gives the Trial of an index. A past that was deleted with its Trial is left out.
     """
     until = highest_milestone(trial) if upto is None else upto
     taken, spec = taken_before(trial, until), trial.spec
@@ -40,6 +42,11 @@ def lineage(trials: Mapping[int, Trial], trial: Trial, upto: int | None = None) 
     else:
         before, parameters, resolved = spec.parent, spec.parameters, spec.resolved
     start = 0 if before is None else before.step
-    own = Piece(start, until, trial.index, parameters, resolved)
-    donor = None if before is None or before.trial is None else trials.get(before.trial)
-    return [*([] if donor is None else lineage(trials, donor, start)), own]
+    own = [Piece(start, until, trial.index, parameters, resolved)]
+    for each in spec.schedule:
+        if own[-1].start <= each.after < until:
+            last = own.pop()
+            own += [replace(last, until=each.after)] if last.start < each.after else []
+            own.append(Piece(each.after, until, trial.index, each.parameters, each.resolved))
+    donor = None if before is None or before.trial is None else find(before.trial)
+    return [*([] if donor is None else lineage(find, donor, start)), *own]

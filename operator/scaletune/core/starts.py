@@ -17,6 +17,7 @@ from scaletune.core.lifecycle import highest_milestone, untold
 from scaletune.core.policies.policy import policy_of, population_of
 from scaletune.core.samplers.sampler import configuration
 from scaletune.core.scaling import resolve
+from scaletune.core.schedule import scheduled
 from scaletune.core.seeds import trial_seed
 
 
@@ -128,6 +129,9 @@ def _create(study: Study, ledger: Ledger) -> Start | None:
     )
     if parent is not None:
         spec = spec.model_copy(update={"parent": parent})
+    if study.spec.schedule:
+        changes = scheduled(study.spec, parameters).schedule
+        spec = spec.model_copy(update={"schedule": changes})
     name = trial_name(study.metadata.name, index)
     metadata = Metadata(name=name, namespace=study.metadata.namespace)
     after = Trial(metadata=metadata, spec=spec)

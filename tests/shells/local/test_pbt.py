@@ -9,6 +9,8 @@ import pytest
 from scaletune.api.trial import Trial
 from scaletune.core.lineage import lineage
 from scaletune.core.plan import plan
+from scaletune.shells.local.folder import Folder
+from tests.cli.command import scaletune
 from tests.shells.local.laptop import ROOT, Laptop
 from tests.shells.local.test_run import replayed
 
@@ -49,7 +51,7 @@ def check(laptop: Laptop) -> list[int]:
         assert trial.status.state == "Completed"
         told = [
             piece.used["x"]
-            for piece in lineage(trials, trial)
+            for piece in lineage(trials.get, trial)
             for _ in range(piece.start, piece.until)
         ]
         assert trained_with(laptop, trial) == pytest.approx(told)
@@ -96,3 +98,35 @@ def test_an_optimizer_goes_on_with_the_weights_of_another_and_its_own_learning_r
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert check(laptop) == [0]
+
+
+class Again(Laptop):
+    """The run of the Study that `scaletune schedule` has made of another one."""
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.home / "runs" / "quad-schedule")
+
+
+@pytest.mark.parametrize("launcher", ["plain", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_the_schedule_that_was_found_trains_from_scratch(laptop: Laptop, launcher: str) -> None:
+    pbt = {"population": 2, "interval": 2, "resample": 0, "mode": "Sync", "fraction": 0.5}
+    options = ["--torch"] if launcher == "torchrun" else []
+    spec = {"policy": {"pbt": pbt}, "initial": [{"x": 0.9}, {"x": 0.1}], "budget": {"trials": 2}}
+    write_study(laptop, launcher, *options, parallelism=2, **spec)
+    assert laptop.run().returncode == 0
+    check(laptop)
+    changed = next(each for each in laptop.trials if each.status.exploits)
+    again = Again(laptop.home / "again")
+    again.home.mkdir()
+
+    wish = ("--trial", str(changed.index), "--write", str(again.study_file))
+    told = scaletune("schedule", laptop.folder.root, *wish)
+    done = again.run()
+
+    assert told.returncode == 0, told.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    [trial] = again.trials
+    assert trial.status.state == "Completed"
+    assert trial.spec.schedule
+    assert trained_with(again, trial) == pytest.approx(trained_with(laptop, changed))

@@ -77,6 +77,11 @@ class TrialSpec:
     keep: bool = False
     """Whether there is to be a checkpoint at each milestone, until a directive removes it: another
     trial may go on from it."""
+    changes_at: int | None = None
+    """The step at which other values hold: the trainer pauses there, and the next attempt goes on
+    with them."""
+    changed: bool = False
+    """Whether the checkpoint to restore was written with other values of this trial."""
     only_replay: bool = False
     """Nothing is to be trained: what these journals hold decides whether the trial goes on."""
     cost_metric: str = ""
@@ -102,6 +107,8 @@ class TrialSpec:
                 "processes": self.processes,
                 "replay": [life.document() for life in self.replay],
                 "keep": self.keep,
+                "changesAt": self.changes_at,
+                "changed": self.changed,
                 "onlyReplay": self.only_replay,
                 "costMetric": self.cost_metric,
             }
@@ -129,6 +136,8 @@ class TrialSpec:
             processes=fields.integer("processes", minimum=1),
             replay=tuple(Life.read(each) for each in fields.objects("replay")),
             keep=fields.flag("keep"),
+            changes_at=fields.optional_integer("changesAt"),
+            changed=fields.flag("changed"),
             only_replay=fields.flag("onlyReplay"),
             cost_metric=fields.text("costMetric", ""),
         )

@@ -25,6 +25,7 @@ from scaletune.core.lifecycle import is_outdated, resumes_from
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import carried_along
 from scaletune.core.reports import reports_of
+from scaletune.core.schedule import leg
 from scaletune.core.starts import renewed
 from scaletune.core.summarise import summarise, timestamp
 from scaletune.shells.recorded import created_line
@@ -209,17 +210,19 @@ class Shell:
 
     def _begin(self, trial: Trial) -> None:
         incarnation = f"{trial.metadata.name}.{attempts.next_number(trial)}"
-        checkpoint = resumes_from(trial)
+        checkpoint, part = resumes_from(trial), leg(trial)
+        levels = self.frame.levels_of(trial)
         confirm = self.study.spec.confirm
         order = Order(
             trial=trial.index,
             name=trial.metadata.name,
             incarnation=incarnation,
-            parameters=trial.spec.used,
+            parameters=part.used,
             seed=trial.spec.seed,
             step=0 if checkpoint is None else checkpoint.step,
             until=self.frame.until(trial),
-            levels=self.frame.levels_of(trial),
+            levels=tuple(sorted({*levels, part.changes_at or levels[-1]})),
+            changes_at=part.changes_at,
             metric=confirm.metric if confirm and trial.spec.role != "Search" else None,
             source=None if checkpoint is None else checkpoint.trial,
             keep=self.frame.population > 0,

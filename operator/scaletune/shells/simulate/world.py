@@ -43,6 +43,7 @@ class Order:
     levels: tuple[int, ...]  # the trial's milestones
     metric: str | None = None  # that the trial is judged by, if it is not the objective
     source: int | None = None  # the trial whose checkpoint it is, if it is another one's
+    changes_at: int | None = None  # the next attempt goes on from there with other parameters
     keep: bool = False  # whether others may read its checkpoints
     costs: bool = False  # whether it says what it costs
 
@@ -143,7 +144,8 @@ class World:
         """Start an attempt on a free node."""
         assert self.has_free_node
         assert order.trial not in self._lives
-        life = _Life(order, heapq.heappop(self._free), self.now, order.step, order.until)
+        until = min(order.until, order.changes_at or order.until)
+        life = _Life(order, heapq.heappop(self._free), self.now, order.step, until)
         self._on[life.node] = self._lives[order.trial] = life
         if order.source is not None:
             self._states.setdefault(order.trial, {})[order.step] = self._given(order)
@@ -161,7 +163,7 @@ class World:
         life = self._lives.get(trial)
         if life is None or life.leaving or life.left is not None:
             return
-        life.until = until
+        life.until = min(until, life.order.changes_at or until)
         if state is not State.RUNNING:
             self._leave(life, Reason.PAUSED if state is State.PAUSED else Reason.STOPPED)
 
