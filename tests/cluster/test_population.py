@@ -12,6 +12,7 @@ import pytest
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.lineage import lineage
+from tests.cli.command import scaletune
 from tests.cluster import mounts, studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
@@ -70,8 +71,32 @@ def test_the_weak_go_on_in_new_pods_from_the_checkpoints_of_the_strong(
                 for _ in range(piece.start, piece.until)
             ]
             assert _trained_with(checkpoints, study, trial) == pytest.approx(told)
+        if name == "few":
+            _check_from_scratch(cluster, namespace, checkpoints, study, trials[0])
         # Where all wait for each other the worst of them all gives up.
         if name == "few":
             taken = {each.index: [e.donor for e in each.status.exploits][:1] for each in found}
             assert taken[0] == [1]
     assert operator.complaints() == []
+
+
+def _check_from_scratch(
+    cluster: Connection, namespace: str, checkpoints: Mount, study: Study, trial: Trial
+) -> None:
+    """The schedule of a trial, trained by one trial alone, changes its values at the same steps."""
+    file = checkpoints.folder / "again.yaml"
+    wish = ("--trial", trial.metadata.name, "--write", str(file))
+    told = scaletune(
+        *("schedule", f"study/{study.metadata.name}", "-n", namespace, *wish),
+        environment={"KUBECONFIG": str(cluster.kubeconfig)},
+    )
+    assert told.returncode == 0, told.stderr
+    cluster.kubectl("apply", "-n", namespace, "-f", str(file))
+
+    name = f"{study.metadata.name}-schedule"
+    again, [alone] = studies.wait_for_end(cluster, namespace, name, PATIENCE)
+
+    assert alone.status.state == "Completed", alone.status.reason
+    assert alone.spec.schedule
+    told_rates = _trained_with(checkpoints, study, trial)
+    assert _trained_with(checkpoints, again, alone) == pytest.approx(told_rates)

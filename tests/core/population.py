@@ -23,7 +23,7 @@ def check(world: World) -> None:
         for taken in trial.status.exploits:
             _check_exploit(world, frame, trial, taken)
         assert trial.spec.exploit in (None, *trial.status.exploits)
-        _check_past(world, trial)
+        check_past(world, trial)
     live = [t for t in world.trials.values() if frame.holds_place(t) and t.spec.role == "Search"]
     assert len(live) <= frame.population
 
@@ -50,7 +50,7 @@ def _record(trial: Trial, at: int) -> Milestone:
     return next(each for each in trial.status.milestones if each.at == at)
 
 
-def _check_past(world: World, trial: Trial) -> None:
+def check_past(world: World, trial: Trial) -> None:
     """What its checkpoint holds was trained as its lineage says, from the first step on."""
     place = trial.status.checkpoint
     if place is None or place.trial is not None:

@@ -282,3 +282,19 @@ def test_a_population_is_trained_as_its_lineage_says_wherever_the_shell_dies(
         population.check(world)
         exploits += sum(len(trial.status.exploits) for trial in world.trials.values())
     assert exploits > 10
+
+
+@pytest.mark.parametrize("mode", strategies.MODES)
+def test_a_schedule_is_kept_wherever_the_shell_dies(mode: str) -> None:
+    changes = [{"after": 2, "values": {"width": 7}}, {"after": 5, "values": {"width": 9}}]
+    for seed in range(6):
+        study = given.study(mode=mode, parallelism=1, most=9, parameters=SEARCHED, schedule=changes)
+        calm, shaken = (World(study, seed, seed % 3, linger=seed % 2) for _ in range(2))
+
+        assert crashing(shaken, 2) == undisturbed(calm), f"seed {seed}"
+
+        for trial in shaken.trials.values():
+            population.check_past(shaken, trial)
+        assert any(
+            t.spec.schedule and t.status.state == "Completed" for t in shaken.trials.values()
+        )

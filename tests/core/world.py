@@ -29,6 +29,7 @@ from scaletune.core.lifecycle import Event, after, is_outdated, resumes_from
 from scaletune.core.observe import Fault, Report, observe
 from scaletune.core.plan import plan
 from scaletune.core.reports import Telemetry
+from scaletune.core.schedule import leg
 from scaletune.core.starts import decided, intended
 from scaletune.core.summarise import summarise, timestamp
 from tests.core.given import changed
@@ -50,6 +51,7 @@ class Life:
     taken: str  # what its values were explored at, if it is not its first ones
     place: Checkpoint | None
     step: int
+    changes_at: int | None  # where it leaves, and the next one goes on with other values
     before: Past | None = None  # read only when it trains, some time after its start
 
     @property
@@ -98,8 +100,9 @@ class World:
         trial = self.trials[index]
         attempt, exploit = trial.status.attempts[-1], trial.spec.exploit
         place, taken = attempt.restored, "" if exploit is None else f" since {exploit.at}"
-        step, values = 0 if place is None else place.step, tuple(trial.spec.used.items())
-        self.lives[index] = Life(attempt.number, values, taken, place, step)
+        part, step = leg(trial), 0 if place is None else place.step
+        values = tuple(part.used.items())
+        self.lives[index] = Life(attempt.number, values, taken, place, step, part.changes_at)
         self.running.add(index)
         self._go_on(index)
 
@@ -115,7 +118,8 @@ class World:
         now = self.position(index)
         levels = [level for level in self.frame.levels_of(self.trials[index]) if level > now]
         beyond = self.random(index, f"beyond {now}").randint(0, self.overshoot)
-        return (levels[0] if levels else now + 1) + beyond
+        step = (levels[0] if levels else now + 1) + beyond
+        return min(step, self.lives[index].changes_at or step)
 
     def advance(self) -> bool:
         """The next thing that a trainer does; False when none runs."""
@@ -146,7 +150,8 @@ class World:
         self.said.setdefault(index, []).append(Report(index, step, value, attempt=life.attempt))
         self._tell(index, step=step, value="NaN" if math.isnan(value) else value)
         self._train(index, step)
-        if math.isnan(value) or step >= self.frame.until(self.trials[index]):
+        until = min(life.changes_at or math.inf, self.frame.until(self.trials[index]))
+        if math.isnan(value) or step >= until:
             self.ask_to_leave(index)
         else:
             self._go_on(index)
@@ -182,6 +187,7 @@ class World:
         trial = self.trials[index]
         well = trial.status.failure is None and should_run(self.frame, trial)
         well = well and not is_outdated(trial)
+        well = well and self.position(index) != self.lives[index].changes_at
         if well and self.position(index) < self.frame.until(trial):
             self._go_on(index)
             return

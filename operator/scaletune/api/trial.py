@@ -89,6 +89,11 @@ class Checkpoint(Model):
     """trial is the index of the trial that wrote it, if it was another one."""
 
 
+_Values = Annotated[
+    tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
+]
+
+
 class Exploit(Model):
     """A trial gives up what it has trained, and goes on from another one's checkpoint."""
 
@@ -98,13 +103,9 @@ class Exploit(Model):
     """donor is the index of the trial whose checkpoint it takes."""
     checkpoint: Checkpoint
     """checkpoint of the donor at the milestone."""
-    parameters: Annotated[
-        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
-    ] = ()
+    parameters: _Values = ()
     """parameters from here on, explored around the donor's."""
-    resolved: Annotated[
-        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
-    ] = ()
+    resolved: _Values = ()
     """resolved holds those that scaling rules change, as they are used."""
     attempt: int = 0
     """attempt is the latest that had begun by then: it has to leave, and what it says does not
@@ -116,13 +117,9 @@ class Change(Model):
 
     after: Annotated[int, Field(ge=1)]
     """after is the last step before the change."""
-    parameters: Annotated[
-        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
-    ] = ()
+    parameters: _Values = ()
     """parameters that hold from there on, all of them."""
-    resolved: Annotated[
-        tuple[ParameterValue, ...], Field(max_length=64, json_schema_extra=map_by("name"))
-    ] = ()
+    resolved: _Values = ()
     """resolved holds those that scaling rules change, as they are used."""
 
 

@@ -311,15 +311,8 @@ def import_(
 @app.command()
 def schedule(
     subject: SubjectArgument = None,
-    trial: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this trial. [default: the best]")
-    ] = None,
-    write: Annotated[
-        str | None,
-        typer.Option(
-            "--write", "-w", metavar="FILE", help="The Study. [default: NAME-schedule.yaml]"
-        ),
-    ] = None,
+    trial: Annotated[str | None, typer.Option(help="Of this one. [default: the best]")] = None,
+    write: Annotated[str | None, typer.Option("--write", "-w", help="File of the Study.")] = None,
     output: OutputOption = Output.TABLE,
     namespace: NamespaceOption = None,
     context: ContextOption = None,

@@ -33,7 +33,9 @@ def number(value: float | None) -> str:
 
 def parameters(trial: Trial) -> str:
     """The configuration on one line, as the training script sees it."""
-    return "  ".join(f"{name} {parameter(value)}" for name, value in trial.spec.used.items())
+    found = "  ".join(f"{name} {parameter(value)}" for name, value in trial.spec.used.items())
+    later = ", ".join(str(each.after) for each in trial.spec.schedule)
+    return f"{found}, other values after {later}" if later else found
 
 
 def parameter(value: float | int | str) -> str:

@@ -11,8 +11,9 @@ from scaletune.api.study import Study
 from scaletune.core.larger import NAME_MAX
 from scaletune.core.schedule import Course
 
+SEED_MAX: Final = 2**53
 SUFFIX: Final = "-schedule"
-_OF_THE_SEARCH: Final = ("policy", "sampler", "confirm", "state", "parallelism")
+_OF_THE_SEARCH: Final = ("policy", "sampler", "confirm", "warmStart", "state", "parallelism")
 
 
 def scheduled_study(study: Study, found: Course) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def scheduled_study(study: Study, found: Course) -> dict[str, Any]:
         spec.pop(name, None)
     before = {each.name: each.value for each in found.parameters}
     spec |= {"initial": [before], "budget": {"trials": 1}}
+    spec["seed"] = (study.spec.seed + 1) % SEED_MAX  # no luck of the population's once more
     schedule = []
     for each in found.schedule:
         after = {value.name: value.value for value in each.parameters}
