@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from scaletune.core.starts import decided, intended
 from tests import strategies
 from tests.core import given
 from tests.core.given import changed
+from tests.core.units import scaled_study, scaled_trial
 from tests.core.world import World, every_decision
 
 Snapshot = tuple[Study, list[Trial]]
@@ -249,52 +249,16 @@ def test_p13_a_configuration_depends_on_the_seed_the_index_and_what_was_seen_alo
 @any_of(strategies.snapshots(tuple(mode for mode in MODES if mode != "Pbt")))
 def test_p14_the_unit_of_steps_does_not_matter(snapshot: Snapshot) -> None:
     study, trials = snapshot
-    scaled = _scaled_study(study, 7)
+    scaled = scaled_study(study, 7)
     # Rungs that are not given, or that have to be rounded, may lie elsewhere.
     assume(Frame.of(scaled).levels == tuple(7 * level for level in Frame.of(study).levels))
-    seven = [_scaled_trial(trial, 7) for trial in trials]
+    seven = [scaled_trial(trial, 7) for trial in trials]
     found, expected = plan(scaled, seven, given.NOW), planned(snapshot)
 
     assert [(d.number, d.trial, d.milestone, d.decision, d.evidence) for d in found.decisions] == [
         (d.number, d.trial, 7 * d.milestone, d.decision, d.evidence) for d in expected.decisions
     ]
     assert given.acts(found) == given.acts(expected)
-
-
-def _scaled_study(study: Study, by: int) -> Study:
-    document = study.model_dump(by_alias=True, exclude_none=True)
-    document["spec"]["training"]["max"] *= by
-    for policy in document["spec"]["policy"].values():
-        for steps in policy.keys() & {"min", "interval"}:
-            policy[steps] *= by
-    return Study.model_validate(document)
-
-
-def _scaled_trial(trial: Trial, by: int) -> Trial:
-    document = trial.model_dump(by_alias=True, exclude_none=True)
-    if "until" in document["spec"]:
-        document["spec"]["until"] *= by
-    for record in document["status"]["milestones"]:
-        record["at"] *= by
-        record["step"] *= by
-    if "last" in document["status"]:
-        document["status"]["last"]["step"] *= by
-    for place in _places(document):
-        place["step"] *= by
-    for taken in _exploits(document):
-        taken["at"] *= by
-    return Trial.model_validate(document)
-
-
-def _exploits(document: dict[str, Any]) -> list[dict[str, Any]]:
-    own = document["spec"].get("exploit")
-    return [*document["status"]["exploits"], *([own] if own else [])]
-
-
-def _places(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All checkpoints that a Trial names."""
-    of = (document["status"], *document["status"]["milestones"], *_exploits(document))
-    return (each["checkpoint"] for each in of if "checkpoint" in each)
 
 
 @any_of(strategies.snapshots(), st.integers(0, 10**9))

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Change, Trial
-from scaletune.api.validation import parse_study
+from scaletune.api.trial import Change
 from scaletune.core import attempts, confirmation
 from scaletune.core.ledger import Ledger
 from scaletune.core.lineage import Piece, lineage
+from scaletune.core.samplers.draws import typed
 from scaletune.core.schedule import course, leg, scheduled
-from scaletune.core.scheduled_study import scheduled_study
 from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
 from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import Setting, simulate
@@ -34,7 +33,7 @@ def trained(
 
 def run(of: Study, failures: Failures | None = None) -> Shell:
     where = Circumstances(Overhead(0.5, 0.5, 0.1), failures or Failures())
-    return simulate(Setting(of, trained, where), 0)
+    return simulate(Setting(of, trained, where), of.spec.seed)
 
 
 def one(**more: Any) -> Study:
@@ -89,7 +88,7 @@ def test_an_attempt_is_told_its_values_and_when_they_change(
     of = one()
     place = None if step is None else {"incarnation": "life", "step": step}
     made = given.trial(0, checkpoint=place, attempts=[{"number": 1}])
-    parameters = given.typed(of.spec, of.spec.initial[0])
+    parameters = typed(of.spec, of.spec.initial[0])
     changes = scheduled(of.spec, parameters).schedule
     trial = given.intended(made, parameters=parameters, schedule=changes, until=9)
     spec = attempts.trial_spec(of, trial)
@@ -102,36 +101,6 @@ def population(**more: Any) -> Study:
     pbt = {"population": 6, "interval": 2, "fraction": 0.4, "resample": 0}
     fields = {"parameters": [RATE], "budget": {"trials": 6}, "parallelism": 3}
     return given.study(**{"most": 12, "policy": {"pbt": pbt}, **fields, **more})
-
-
-def schedule_of(shell: Shell, trial: Trial) -> Study:
-    found = course(shell.study.spec, lineage(shell.trials.get, trial))
-    return parse_study(scheduled_study(shell.study, found))
-
-
-@pytest.fixture
-def pod() -> dict[str, Any]:
-    """A template that can be validated."""
-    container = {"name": "trainer", "command": ["python", "train.py"]}
-    return {"pod": {"spec": {"containers": [container]}}}
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_schedule_that_pbt_found_trains_from_scratch_to_the_same_value(
-    seed: int, pod: dict[str, Any]
-) -> None:
-    shell = run(population(seed=seed, template=pod))
-    best = shell.study.status.best
-    assert best is not None
-    trial = shell.trials[best.index]
-
-    again = run(schedule_of(shell, trial))
-
-    assert len(again.trials) == 1
-    assert again.world.state_of(0) == shell.world.state_of(trial.index)
-    assert again.study.status.best is not None
-    assert again.study.status.best.value == pytest.approx(best.value)
-    assert again.trials[0].spec.schedule, "nobody has changed its values: no test"
 
 
 def test_what_is_confirmed_of_a_population_is_the_schedule_of_the_best() -> None:
@@ -158,7 +127,7 @@ def test_a_candidate_that_is_confirmed_keeps_its_schedule_when_its_trial_is_dele
 
 def test_a_beginning_that_was_deleted_is_taken_to_be_as_what_follows() -> None:
     of = one(schedule=[])
-    low, high = (given.typed(of.spec, {"rate": rate}) for rate in (0.1, 0.9))
+    low, high = (typed(of.spec, {"rate": rate}) for rate in (0.1, 0.9))
     found = course(of.spec, [Piece(3, 5, 4, low, ()), Piece(5, 9, 1, high, ())])
 
     assert (found.parameters, found.at(4), found.at(5)) == (low, low, high)
