@@ -262,10 +262,7 @@ def extrapolate(
     compute: Annotated[
         float, typer.Option(metavar="N", help="How many times the dearest trainings so far.")
     ] = 10.0,
-    write: Annotated[
-        str | None,
-        typer.Option("--write", "-w", metavar="FILE", help="The Study. [default: NAME-xN.yaml]"),
-    ] = None,
+    write: Annotated[str | None, typer.Option("--write", "-w", help="File of the Study.")] = None,
     output: OutputOption = Output.TABLE,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
