@@ -78,3 +78,39 @@ def test_only_checkpoints_that_may_be_wanted_outlive_a_study_and_it_can_still_go
     studies.wait_for_end(cluster, namespace, "thrifty", 120)
     _check(cluster, namespace, "thrifty", checkpoints)
     assert operator.complaints() == []
+
+
+@pytest.mark.slow
+def test_what_cannot_be_deleted_is_told_and_can_be_tried_again(
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    made = studies.study(namespace, "trapped", checkpoints=studies.claim(), **ASHA)
+    cluster.apply(made)
+    wait_until("it begins", lambda: studies.stored(cluster, namespace, "trapped")[1], 60)
+    study, _ = studies.stored(cluster, namespace, "trapped")
+    elsewhere = checkpoints.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    traps = [
+        wire.checkpoints_folder(checkpoints.folder / study.metadata.uid / name / "trap")
+        for name in (f"trapped-{index:04}" for index in range(4))
+    ]
+    for trap in traps:
+        trap.parent.mkdir(parents=True)
+        for folder in trap.parents[1:3]:
+            folder.chmod(0o777)  # the trial itself writes there as well
+        trap.symlink_to("../../../elsewhere")  # wherever the volume is mounted
+
+    def is_told() -> bool:
+        return "CleanupFailed" in cluster.kubectl("describe", "study", "trapped", "-n", namespace)
+
+    wait_until("it is told", is_told, 240)
+    assert (elsewhere / "precious").exists()
+    [job] = _jobs(cluster, namespace, "trapped")
+    words = cluster.kubectl("logs", f"job/{job['metadata']['name']}", "-n", namespace)
+    assert "cannot delete" in words
+    for trap in traps:
+        trap.unlink()
+    cluster.kubectl("delete", "job", job["metadata"]["name"], "-n", namespace)
+    _check(cluster, namespace, "trapped", checkpoints)
+    assert operator.complaints() == []
