@@ -184,3 +184,56 @@ def _assert_is_told(cluster: Connection, namespace: str, name: str, kind: str, w
     assert words in found.message
     story = cluster.kubectl("describe", "trial", f"{name}-0000", "-n", namespace)
     assert "only reads its journal" in " ".join(story.split())
+
+
+MILESTONES = 50
+"""More reports than last words have room for."""
+
+
+def _garrulous(namespace: str) -> Json:
+    """A study of two trials with a milestone at each step, which wait before step 2."""
+    made = studies.study(
+        namespace,
+        "garrulous",
+        [*GATED, f"{VOLUME_PATH}/garrulous.gate"],
+        budget={"trials": 2},
+        parallelism=2,
+        checkpoints=studies.claim(),
+        policy={"pbt": {"population": 2, "interval": 1}},
+    )
+    made["spec"]["training"]["max"] = MILESTONES
+    pod = made["spec"]["template"]["pod"]["spec"]
+    pod["volumes"] += mounts.volumes([mounts.SCRIPTS])[1:]
+    pod["containers"][0]["volumeMounts"] += mounts.volume_mounts([mounts.SCRIPTS])[1:]
+    return made
+
+
+@pytest.mark.slow
+def test_more_reports_than_last_words_hold_are_read_in_the_journal_when_nobody_listened(
+    cluster: Connection, namespace: str, checkpoints: Mount, operator: Operator
+) -> None:
+    cluster.apply(_garrulous(namespace))
+
+    def wait() -> bool:
+        trials = studies.stored(cluster, namespace, "garrulous")[1]
+        known = [e.incarnation for trial in trials for e in trial.status.attempts if e.incarnation]
+        return len(known) == 2 and (checkpoints.folder / "garrulous.waiting").exists()
+
+    wait_until("both wait at their gate", wait, SECONDS)
+    operator.kill()
+    (checkpoints.folder / "garrulous.gate").touch()
+
+    def are_gone() -> bool:
+        pods = cluster.get("pods", "-n", namespace)["items"]
+        return {pod["status"]["phase"] for pod in pods} == {"Succeeded"}
+
+    wait_until("nobody has listened", are_gone, SECONDS)
+    operator.start()
+    _, trials = studies.wait_for_end(cluster, namespace, "garrulous", SECONDS)
+
+    for trial in trials:
+        assert [each.cause for each in trial.status.attempts] == ["Done", "Done"]
+        assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
+        told = {record.at: record.value for record in trial.status.milestones}
+        assert told == pytest.approx({step: 1 / step for step in range(1, MILESTONES + 1)})
+    assert operator.complaints() == []

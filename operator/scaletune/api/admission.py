@@ -212,6 +212,11 @@ CHECKS: Final = (
     *_given("spec.schedule", "variables.scheduledValues"),
     Check(
         "spec.schedule",
+        "variables.horizon != '' || variables.scheduled.all(s, s.after < variables.most)",
+        "each must be below training.max: nothing is trained after it",
+    ),
+    Check(
+        "spec.schedule",
         "oldObject == null || variables.scheduled == variables.scheduledBefore",
         "schedule cannot change after creation; make a new Study",
     ),

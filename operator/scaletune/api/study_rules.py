@@ -49,11 +49,6 @@ SPEC_RULES: Final = (
         fieldPath=".policy.pbt.fixed",
     ),
     rule(
-        "!has(self.schedule) || self.schedule.all(s, s.after < self.training.max)",
-        "each must be below training.max: nothing is trained after it",
-        fieldPath=".schedule",
-    ),
-    rule(
         "!has(self.schedule) || size(self.schedule) == 0 || !has(self.policy.pbt)",
         "pbt changes values by itself; leave the schedule out, or choose another policy",
         fieldPath=".schedule",
