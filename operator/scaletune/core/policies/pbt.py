@@ -153,9 +153,10 @@ class Population:
                 continue
             trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
             donor = self._donor_for(ledger, rung, trial, level, evidence)
-            if donor is not None:
+            until = ledger.frame.until(trial)
+            if donor is not None and until > level:  # else it has arrived, and waits
                 evidence = evidence.model_copy(update={"against": donor.index})
-                return trial, ledger.frame.until(trial), evidence
+                return trial, until, evidence
         return None
 
     def _awaited(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
