@@ -234,7 +234,8 @@ def _member_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     index, from_ = trial.index, lifecycle.resumes_from(trial)
     latest = max(trial.status.milestones, key=lambda each: each.at, default=None)
     yield (None, "members", (lifecycle.highest_milestone(trial), index)), None
-    if latest is not None and latest.decision == "Continue" and latest.promotion is None:
+    is_on = latest is not None and latest.decision == "Continue" and latest.promotion is None
+    if latest is not None and is_on and frame.until(trial) > latest.at:
         yield (None, ("running on", latest.at), frame.rank_key(trial, latest)), None
     if from_ is not None and from_.trial is not None:
         yield (None, "borrowers", (from_.step, index)), None

@@ -153,10 +153,9 @@ class Population:
                 continue
             trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
             donor = self._donor_for(ledger, rung, trial, level, evidence)
-            until = ledger.frame.until(trial)
-            if donor is not None and until > level:  # else it has arrived, and waits
+            if donor is not None:
                 evidence = evidence.model_copy(update={"against": donor.index})
-                return trial, until, evidence
+                return trial, ledger.frame.until(trial), evidence
         return None
 
     def _awaited(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
