@@ -19,6 +19,7 @@ from scaletune.api import policy as api
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.full import NobodyWaits
+from scaletune.core.policies.in_vain import beyond
 from scaletune.core.ranked import Ranked
 from scaletune.core.rungs import Brackets
 
@@ -141,16 +142,8 @@ class Promote:
                 most = max(len(rung), self._most_promoted(*below, most))
             below = rung, ledger.of_bracket(bracket, ("promoted", level))
             quota = max(1, most // self.eta)
-            if len(rung) <= quota:
-                continue
-            waiting = ledger.waiting(level, bracket)
-            for key, _ in waiting.backwards():
-                if rung.rank(key) < quota:
-                    break
-                kept = keep_best and key == waiting.at(0)[0]
-                trial = ledger.trial(key[-1])
-                if not kept and not ledger.frame.holds_place(trial):
-                    yield trial
+            if len(rung) > quota:
+                yield from beyond(ledger, level, bracket, quota, keep_best=keep_best)
 
     def _most_promoted(self, rung: Ranked, promoted: Ranked, most: int) -> int:
         """How many trials can ever be promoted from a rung of at most `most` records."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
 from scaletune.core.ledger import Ledger
+from scaletune.core.policies.in_vain import beyond
 from scaletune.core.ranked import Key
 from scaletune.core.rungs import Brackets
 
@@ -86,15 +87,8 @@ class Synchronous:
         keep_best = not finishing and not ledger.has_full_training()
         for bracket in self._queues(ledger):
             for level, _ in self._complete(ledger, bracket):
-                rung, waiting = ledger.rung(level, bracket), ledger.waiting(level, bracket)
                 quota = self._quota(ledger, bracket, level)
-                for key, _ in waiting.backwards():
-                    if rung.rank(key) < quota:
-                        break
-                    kept = keep_best and key == waiting.at(0)[0]
-                    trial = ledger.trial(key[-1])
-                    if not kept and not ledger.frame.holds_place(trial):
-                        yield trial
+                yield from beyond(ledger, level, bracket, quota, keep_best=keep_best)
 
     def _complete(self, ledger: Ledger, bracket: int) -> Iterator[tuple[int, bool]]:
         """The rungs that somebody waits on and nobody is still to come to, from the lowest up.
