@@ -177,8 +177,10 @@ def namespace(
     control_plane.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     )
-    # Bare pods are refused until this account exists; the controller makes it within moments.
-    control_plane.kubectl("wait", "-n", name, "serviceaccount/default", "--for=create")
+    # Bare pods are refused until this account exists; the controller makes it within moments, but
+    # looks for an API server that a test has taken away only every half a minute.
+    created = ["--for=create", "--timeout=100s"]
+    control_plane.kubectl("wait", "-n", name, "serviceaccount/default", *created)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
     mounts.release(control_plane, name)
