@@ -13,8 +13,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes.names import STUDY_LABEL
 from scaletune.shells.kubernetes.workload import VOLUME_PATH
-from scaletune_trainer import wire
-from tests.cluster import mounts, network, studies
+from tests.cluster import journals, mounts, network, studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
@@ -194,23 +193,12 @@ def _assert_a_hung_collective_was_ended_and_went_on(
     assert "no report and no checkpoint for 60 s" in " ".join(story.split())
 
 
-def _journal(checkpoints: Mount, study: Study, trial: Trial, incarnation: str) -> list[wire.Entry]:
-    folder = checkpoints.folder / study.metadata.uid / trial.metadata.name / incarnation
-    path = wire.journal_path(folder)
-    return list(wire.entries_of(path.read_text())) if path.exists() else []
-
-
 def _lives(checkpoints: Mount, study: Study, trial: Trial) -> dict[str, list[int]]:
     """Which steps each incarnation of a trial has reported."""
     folder = checkpoints.folder / study.metadata.uid / trial.metadata.name
     lives = [path.name for path in folder.glob("*") if path.is_dir()]
     return {
-        life: [
-            entry.step
-            for entry in _journal(checkpoints, study, trial, life)
-            if isinstance(entry, wire.ReportEntry)
-        ]
-        for life in lives
+        life: journals.steps(journals.of_life(checkpoints, study, trial, life)) for life in lives
     }
 
 

@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 
 from scaletune.api.conditions import HEALTHY, condition
-from scaletune.api.study import Study
-from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes.workload import VOLUME_PATH
 from scaletune_trainer import wire
-from tests.cluster import mounts, studies
+from tests.cluster import journals, mounts, studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
@@ -77,18 +75,6 @@ def _study(namespace: str, name: str) -> Json:
     return made
 
 
-def _journal(checkpoints: Mount, study: Study, trial: Trial, number: int) -> list[wire.Entry]:
-    """The journal of an attempt."""
-    incarnation = next(e.incarnation for e in trial.status.attempts if e.number == number)
-    folder = checkpoints.folder / study.metadata.uid / trial.metadata.name / incarnation
-    path = wire.journal_path(folder)
-    return list(wire.entries_of(path.read_text())) if path.exists() else []
-
-
-def _steps(entries: list[wire.Entry]) -> list[int]:
-    return [entry.step for entry in entries if isinstance(entry, wire.ReportEntry)]
-
-
 def _first_process(incarnation: str) -> int:
     """The number that this machine gives the PID 1 of a pod."""
     variable = f"{wire.Variable.INCARNATION}={incarnation}".encode()
@@ -117,7 +103,7 @@ def _let_die_unheard(cluster: Connection, namespace: str, name: str, checkpoints
     (checkpoints.folder / f"{name}.gate").touch()
 
     def has_come_far() -> bool:
-        entries = _journal(checkpoints, study, trial, trial.status.attempts[-1].number)
+        entries = journals.of_attempt(checkpoints, study, trial, trial.status.attempts[-1].number)
         is_over = bool(entries) and isinstance(entries[-1], wire.EndEntry)
         return is_over or (checkpoints.folder / f"{name}.stayed").exists()
 
@@ -150,7 +136,9 @@ def test_who_dies_on_the_last_retry_without_a_word_is_heard_by_its_journal(
         assert first.value == pytest.approx(1 / 3), name
         for number, cause in enumerate(causes, 1):
             if cause == "Replayed":
-                assert _steps(_journal(checkpoints, study, trial, number)) == [], name
+                assert (
+                    journals.steps(journals.of_attempt(checkpoints, study, trial, number)) == []
+                ), name
         if name in ("done", "saved"):
             assert trial.status.state == "Completed", name
             assert [record.at for record in trial.status.milestones] == [3, 9], name
@@ -170,7 +158,7 @@ def _assert_it_went_on_from_the_checkpoint_of_which_the_journal_told(
     assert restored is not None
     assert (restored.incarnation, restored.step) == (unheard.incarnation, 4)
     # Reports between milestones are written down now and then.
-    steps = _steps(_journal(checkpoints, study, trial, 4))
+    steps = journals.steps(journals.of_attempt(checkpoints, study, trial, 4))
     assert (steps[0], steps[-1]) == (5, 9)
 
 

@@ -18,7 +18,7 @@ from scaletune.api.conditions import HEALTHY, STARTED, Condition, condition
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune_trainer import wire
-from tests.cluster import audit, mounts, network, studies
+from tests.cluster import audit, journals, mounts, network, studies
 from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.node import Node
@@ -99,30 +99,18 @@ def _is_told(cluster: Connection, namespace: str, name: str) -> bool:
     return found is not None and found.reason == "NodeLost"
 
 
-def _entries(checkpoints: Mount, study: Study, trial: Trial, number: int) -> list[wire.Entry]:
-    """The journal of an attempt."""
-    incarnation = next(e.incarnation for e in trial.status.attempts if e.number == number)
-    folder = checkpoints.folder / study.metadata.uid / trial.metadata.name / incarnation
-    path = wire.journal_path(folder)
-    return list(wire.entries_of(path.read_text())) if path.exists() else []
-
-
-def _steps(entries: list[wire.Entry]) -> list[int]:
-    return [entry.step for entry in entries if isinstance(entry, wire.ReportEntry)]
-
-
 def _is_given_up(cluster: Connection, namespace: str, name: str, checkpoints: Mount) -> bool:
     """Whether a second attempt trains."""
     study, trial = _stored(cluster, namespace, name)
     is_second = len(trial.status.attempts) == 2
-    return is_second and len(_steps(_entries(checkpoints, study, trial, 2))) > 9
+    return is_second and len(journals.steps(journals.of_attempt(checkpoints, study, trial, 2))) > 9
 
 
 def _trains(cluster: Connection, namespace: str, name: str, checkpoints: Mount) -> bool:
     study, trials = studies.stored(cluster, namespace, name)
     if not trials or trials[0].status.state != "Running":
         return False
-    return len(_steps(_entries(checkpoints, study, trials[0], 1))) > 3
+    return len(journals.steps(journals.of_attempt(checkpoints, study, trials[0], 1))) > 3
 
 
 @contextmanager
@@ -163,7 +151,9 @@ def test_a_node_that_is_cut_off_holds_its_trials_back_until_somebody_says_that_i
         study, trial = _stored(two_nodes, namespace, "done")
         wait_until(
             "the pod that nobody reaches has trained in full",
-            lambda: isinstance(_entries(checkpoints, study, trial, 1)[-1], wire.EndEntry),
+            lambda: isinstance(
+                journals.of_attempt(checkpoints, study, trial, 1)[-1], wire.EndEntry
+            ),
             SECONDS,
         )
         # One is given up for lost by its pod, the other by its node.
@@ -214,8 +204,8 @@ def _assert_it_was_only_told(checkpoints: Mount, study: Study, trial: Trial) -> 
     """What had been trained where nobody saw it was stored, and not trained again."""
     assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
     assert [each.cause for each in trial.status.attempts] == ["Disrupted", "Done"]
-    first, second = (_entries(checkpoints, study, trial, number) for number in (1, 2))
-    assert (_steps(first), _steps(second)) == (list(range(1, 41)), [])
+    first, second = (journals.of_attempt(checkpoints, study, trial, number) for number in (1, 2))
+    assert (journals.steps(first), journals.steps(second)) == (list(range(1, 41)), [])
     [record] = trial.status.milestones
     last = next(e for e in reversed(first) if isinstance(e, wire.ReportEntry))
     assert record.value == pytest.approx(last.values["loss"])
@@ -226,13 +216,17 @@ def _assert_it_was_only_told(checkpoints: Mount, study: Study, trial: Trial) -> 
 def _assert_both_write(cluster: Connection, namespace: str, checkpoints: Mount) -> None:
     """The pod that was given up goes on, into its own journal, and nobody listens."""
     study, trial = _stored(cluster, namespace, "long")
-    written = len(_entries(checkpoints, study, trial, 1))
+    written = len(journals.of_attempt(checkpoints, study, trial, 1))
     wait_until(
         "the first pod goes on",
-        lambda: len(_entries(checkpoints, study, trial, 1)) > written,
+        lambda: len(journals.of_attempt(checkpoints, study, trial, 1)) > written,
         SECONDS,
     )
-    told = [e for e in _entries(checkpoints, study, trial, 2) if isinstance(e, wire.ReplayedEntry)]
+    told = [
+        e
+        for e in journals.of_attempt(checkpoints, study, trial, 2)
+        if isinstance(e, wire.ReplayedEntry)
+    ]
     assert {each.incarnation for each in told} == {trial.status.attempts[0].incarnation}
 
 
@@ -251,7 +245,11 @@ def test_a_kubelet_and_a_containerd_that_are_killed_and_come_back_disturb_no_tri
         found = studies.stored(two_nodes, namespace, "calm")[1]
         if not found or found[0].status.state != "Running":
             return 0
-        return len(_steps(_entries(checkpoints, *_stored(two_nodes, namespace, "calm"), 1)))
+        return len(
+            journals.steps(
+                journals.of_attempt(checkpoints, *_stored(two_nodes, namespace, "calm"), 1)
+            )
+        )
 
     wait_until("it trains", lambda: trained() > 3, SECONDS)
     node.kill("kubelet")
@@ -262,7 +260,7 @@ def test_a_kubelet_and_a_containerd_that_are_killed_and_come_back_disturb_no_tri
 
     study, [trial] = studies.wait_for_end(two_nodes, namespace, "calm", SECONDS)
     assert [each.cause for each in trial.status.attempts] == ["Done"]
-    assert _steps(_entries(checkpoints, study, trial, 1)) == list(range(1, 41))
+    assert journals.steps(journals.of_attempt(checkpoints, study, trial, 1)) == list(range(1, 41))
     assert condition(trial.status.conditions, HEALTHY) is None
     assert operator.complaints() == []
 
