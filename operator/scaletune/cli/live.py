@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from scaletune.api.action import Decide
-from scaletune.api.trial import Evidence, Trial
+from scaletune.api.trial import Trial
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures, trained
 from scaletune.core.frame import Frame
-from scaletune.core.reasons import explain
+from scaletune.core.reasons import explain, stored
 from scaletune.shells.local.run import View
 from scaletune.shells.local.shell import Shell
 
@@ -92,14 +92,8 @@ def _events(shell: Shell) -> dict[Seen, str]:
     for index, trial in shell.trials.items():
         found[index, 0, "created"] = f"{trial.metadata.name}  {words.parameters(trial)}"
         for record in trial.status.milestones:
-            if record.decision is not None:
-                evidence = record.evidence or Evidence()
-                made = Decide(index, record.at, record.decision, record.number, evidence)
-                found[index, record.at, record.decision] = _decided(shell, trial, made)
-            if record.promotion is not None:
-                number, evidence = record.promotion.number, record.promotion.evidence
-                made = Decide(index, record.at, "Promote", number, evidence)
-                found[index, record.at, "Promote"] = _decided(shell, trial, made)
+            for made in stored(trial, record):
+                found[index, record.at, made.decision] = _decided(shell, trial, made)
         if trial.status.failure is not None:
             found[index, 0, "failed"] = _failed(shell, trial)
         elif trial.status.crashes and trial.status.state == "Pending":

@@ -1,6 +1,7 @@
 """What a person wants to know of a study: while it runs, at its end, and later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -9,10 +10,11 @@ from rich.text import Text
 
 from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial
+from scaletune.api.trial import Milestone, Trial, trial_name
 from scaletune.cli import confirmation, words
 from scaletune.cli.figures import Figures
 from scaletune.core import confirmed
+from scaletune.core.lineage import lineage
 from scaletune.core.rungs import eta
 
 
@@ -44,7 +46,21 @@ def best(figures: Figures) -> RenderableType:
     where = f"{unit} {record.at}"
     full = ", trained in full" if record.at >= figures.ledger.frame.full(trial) else ""
     head = f"{trial.metadata.name}  {_metric(figures)} {value} at {where}{full}"
-    return Group(Text(head, style="bold"), Text("  " + words.parameters(trial)))
+    lines = [f"  {each}" for each in (words.parameters(trial), *_past(figures, trial, record.at))]
+    return Group(Text(head, style="bold"), *map(Text, lines))
+
+
+def _past(figures: Figures, trial: Trial, upto: int) -> Iterator[str]:
+    """As whom its weights were trained before, if as others: with other values."""
+    shelf, name = figures.ledger.shelf("trials"), trial.spec.study
+    pieces = lineage(lambda index: shelf.get((index,)), trial, upto)
+    as_others = [
+        f"up to {piece.until} as {trial_name(name, piece.trial)}"
+        for piece, following in pairwise(pieces)
+        if piece.trial != following.trial
+    ]
+    if as_others:
+        yield f"trained {', '.join(as_others)}: `scaletune schedule` has the values"
 
 
 def spent(figures: Figures) -> str:

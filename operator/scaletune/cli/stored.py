@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from scaletune.api.action import Decide
-from scaletune.api.trial import Evidence, Trial, trial_name
+from scaletune.api.trial import Trial, trial_name
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import Found, find
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.subject import Cluster, Subject, subject_of
 from scaletune.core.lineage import lineage
-from scaletune.core.reasons import explain
+from scaletune.core.reasons import explain, stored
 
 
 def show_status(subject: Sequence[str], cluster: Cluster) -> None:
@@ -117,21 +116,7 @@ def _decisions(figures: Figures, trial: Trial) -> Iterator[tuple[int, bool, str]
     """Each decision with its number, to be sorted by it."""
     for record in trial.status.milestones:
         value = words.number(record.value) if record.value is not None else record.outcome
-        made = []
-        if record.decision is not None:
-            evidence = record.evidence or Evidence()
-            made.append(Decide(trial.index, record.at, record.decision, record.number, evidence))
-        if record.promotion is not None:
-            number, evidence = record.promotion.number, record.promotion.evidence
-            made.append(_later(trial, record.at, number, evidence))
-        for each in made:
+        for each in stored(trial, record):
             reason = explain(figures.study, each)
             line = f"{each.number:>5}  {trial.metadata.name}  {value}  {each.decision}: {reason}"
             yield each.number, each.is_later, line
-
-
-def _later(trial: Trial, at: int, number: int, evidence: Evidence) -> Decide:
-    """A promotion; to another's checkpoint where evidence says so."""
-    if evidence.against is None:
-        return Decide(trial.index, at, "Promote", number, evidence)
-    return Decide(trial.index, at, "Exploit", number, evidence, waited=True)

@@ -1,8 +1,21 @@
 """Reasons: a decision in words and numbers, as `explain`, conditions and events show it."""
 
+from collections.abc import Iterator
+
 from scaletune.api.action import Decide
 from scaletune.api.study import Study
-from scaletune.api.trial import Evidence, trial_name
+from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial, trial_name
+
+
+def stored(trial: Trial, record: Milestone) -> Iterator[Decide]:
+    """The decisions on a record: its own, and the later one with which the trial went on."""
+    if record.decision is not None:
+        evidence = record.evidence or Evidence()
+        yield Decide(trial.index, record.at, record.decision, record.number, evidence)
+    if (later := record.promotion) is not None:
+        takes_over = later.evidence.against is not None
+        word: DecisionWord = "Exploit" if takes_over else "Promote"
+        yield Decide(trial.index, record.at, word, later.number, later.evidence, waited=takes_over)
 
 
 def explain(study: Study, decide: Decide) -> str:

@@ -70,6 +70,7 @@ def test_with_few_places_all_wait_for_each_other_and_the_worst_goes_on_from_the_
     assert check(laptop) == [0]
     [taken] = laptop.trials[0].status.exploits
     assert (taken.donor, taken.at) == (1, 2)
+    assert "gives up, and goes on from the checkpoint of quad-0001" in done.stdout
     [rate] = taken.parameters
     assert rate.value in (pytest.approx(0.05), pytest.approx(0.2))
     assert plan(laptop.study, laptop.trials, 0.0).actions == ()
@@ -113,7 +114,7 @@ def test_the_schedule_that_was_found_trains_from_scratch(laptop: Laptop, launche
     pbt = {"population": 2, "interval": 2, "resample": 0, "mode": "Sync", "fraction": 0.5}
     options = ["--torch"] if launcher == "torchrun" else []
     spec = {"policy": {"pbt": pbt}, "initial": [{"x": 0.9}, {"x": 0.1}], "budget": {"trials": 2}}
-    write_study(laptop, launcher, *options, parallelism=2, **spec)
+    write_study(laptop, launcher, *options, parallelism=2, seed=1, **spec)
     assert laptop.run().returncode == 0
     check(laptop)
     changed = next(each for each in laptop.trials if each.status.exploits)
@@ -121,11 +122,13 @@ def test_the_schedule_that_was_found_trains_from_scratch(laptop: Laptop, launche
     again.home.mkdir()
 
     wish = ("--trial", str(changed.index), "--write", str(again.study_file))
+    status = scaletune("status", laptop.folder.root).stdout
     told = scaletune("schedule", laptop.folder.root, *wish)
     done = again.run()
 
     assert told.returncode == 0, told.stderr
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"trained up to 2 as quad-{1 - changed.index:04}: `scaletune schedule`" in status
     [trial] = again.trials
     assert trial.status.state == "Completed"
     assert trial.spec.schedule

@@ -21,6 +21,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import DecisionWord, FailureKind, Milestone, Trial
 from scaletune.core import budget
 from scaletune.core.frame import Frame, sign_of
+from scaletune.core.reasons import stored
 from scaletune.core.summarise import policy_words
 from scaletune.shells.kubernetes.snapshot import Stores, controller
 
@@ -91,11 +92,8 @@ class _Rung:
     values: list[float] = field(default_factory=list)
     decisions: Counter[str] = field(default_factory=Counter)
 
-    def add(self, record: Milestone) -> None:
-        if record.decision:
-            self.decisions[record.decision] += 1
-        if record.promotion is not None:
-            self.decisions["Promote"] += 1
+    def add(self, trial: Trial, record: Milestone) -> None:
+        self.decisions.update(made.decision for made in stored(trial, record))
         if record.decision == "Void":  # counts in no rung
             return
         self.reached += 1
@@ -197,7 +195,7 @@ def _rungs(study: Study, trials: Iterable[Trial]) -> Iterator[Row]:
         for record in trial.status.milestones:
             level = frame.level(trial, record.at)
             if level in found:  # a study's milestones never change, but a Trial is only data
-                found[level].add(record)
+                found[level].add(trial, record)
     best = min if study.spec.objectives[0].goal == "Minimize" else max
     for level, rung in found.items():
         name = "full" if frame.horizon and level == frame.most else str(level)
