@@ -25,6 +25,7 @@ from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
 from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import Setting, simulate
 from tests.core import given
+from tests.core.units import scaled_study, scaled_trial
 
 RATE = {"name": "rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}}
 WIDTH = {"name": "width", "int": {"min": 8, "max": 512}}
@@ -308,6 +309,25 @@ def test_pb2_perturbs_while_little_is_known() -> None:
         return given.values(population.exploit(ledger, ledger.trial(1), 1, 0).parameters)
 
     assert first("pb2") == first("perturb")
+
+
+@pytest.mark.parametrize("explore", ["perturb", "pb2"])
+def test_in_another_unit_of_steps_the_same_give_up_for_the_same_values(explore: str) -> None:
+    of = study(16, pbt={"explore": explore})
+    scaled, ledger = scaled_study(of, 7), planted(of, 16)
+    seven = Ledger.of(scaled, [scaled_trial(ledger.trial(index), 7) for index in range(16)])
+    here, there = population_of(of), population_of(scaled)
+    assert here is not None
+    assert there is not None
+    for index in range(2, 16):
+        found = there.exploit(seven, seven.trial(index), 14, 0)
+        assert found.parameters == here.exploit(ledger, ledger.trial(index), 2, 0).parameters
+    waits = study(10, pbt={"mode": "Sync", "explore": explore})
+    members = waiting(0.5, 0.9, 0.1, 0.7, 0.7, 0.3, 0.8, 0.2, 0.6, 0.4)
+    assert exploits(waits, members)
+    assert exploits(scaled_study(waits, 7), [scaled_trial(each, 7) for each in members]) == (
+        exploits(waits, members)
+    )
 
 
 def trained(

@@ -42,4 +42,6 @@ def _exploits(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _places(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """All checkpoints that a Trial names."""
     of = (document["status"], *document["status"]["milestones"], *_exploits(document))
-    return (each["checkpoint"] for each in of if "checkpoint" in each)
+    parent = document["spec"].get("parent")
+    yield from (each["checkpoint"] for each in of if "checkpoint" in each)
+    yield from [parent] if parent else []

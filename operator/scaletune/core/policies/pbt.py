@@ -18,6 +18,7 @@ A trial that has failed, or is done, leaves room for another: a child of one of 
 milestone that all the others have reached, or a new configuration before the first one.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -208,7 +209,9 @@ class Population:
         count = min(self._share(len(rung)), rung.rank((True,)))  # of finite values
         if not count or at < self.kept_from:
             return None
-        first = floor(stream(self.spec.seed, index, f"exploit {at}").random() * count)
+        first = floor(
+            stream(self.spec.seed, index, f"exploit {self._generation(at)}").random() * count
+        )
         ranks = (*range(first, count), *range(first))
         donors = (ledger.trial(rung.at(rank)[0][-1]) for rank in ranks)
         return next((each for each in donors if _checkpoint(each, at) is not None), None)
@@ -219,12 +222,18 @@ class Population:
         before = {each.name: each.value for each in values_at(donor, at)}
         if not before:  # a replay knows of no parameters
             return ()
-        values = perturbed(self.spec, self.pbt, before, index, at)
+        generation = self._generation(at)
+        values = perturbed(self.spec, self.pbt, before, index, generation)
         if self.pbt.explore == "perturb":
             return values
         from scaletune.core.samplers import pb2  # numpy: not every process needs it
 
-        return pb2.explored(self.spec, self.pbt, ledger, pb2.Exploration(index, at, donor, values))
+        going = pb2.Exploration(index, at, generation, donor, values)
+        return pb2.explored(self.spec, self.pbt, ledger, going)
+
+    def _generation(self, at: int) -> int:
+        """Which milestone this is, from 1: draws do not depend on the unit in which steps count."""
+        return bisect_right(self.levels, at)
 
 
 @lru_cache(maxsize=64)

@@ -36,6 +36,7 @@ class Exploration:
 
     index: int
     at: int
+    generation: int  # which milestone that is, from 1
     donor: Trial
     perturbed: tuple[ParameterValue, ...]
 
@@ -70,7 +71,7 @@ def explored(
     following = next(level for level in ledger.frame.levels if level > going.at)
     now = following / ledger.frame.most
     before = _values(going.donor, going.at)
-    random = stream(spec.seed, going.index, f"explore {going.at} pb2")
+    random = stream(spec.seed, going.index, f"explore {going.generation} pb2")
     candidates = _candidates(np.array(_cube(free, before)), random)
     ahead = [_cube(free, each) for each in _outstanding(ledger, going)]
     mean, deviation = model.expect(

@@ -21,20 +21,22 @@ SHARE_OF_RANGE = 0.1  # of a value of zero, which no factor moves
 
 
 def perturbed(
-    spec: StudySpec, pbt: Pbt, before: Mapping[str, Value], index: int, at: int
+    spec: StudySpec, pbt: Pbt, before: Mapping[str, Value], index: int, generation: int
 ) -> tuple[ParameterValue, ...]:
-    """The values of a trial that takes over these at a milestone."""
+    """The values of a trial that takes over these at a milestone, its generation."""
     after = {
         each.name: before[each.name]
         if each.name in pbt.fixed
-        else _explored(each, before[each.name], pbt.resample, _stream(spec, index, at, each))
+        else _explored(
+            each, before[each.name], pbt.resample, _stream(spec, index, generation, each)
+        )
         for each in spec.parameters
     }
     return typed(spec, after)
 
 
-def _stream(spec: StudySpec, index: int, at: int, parameter: Parameter) -> Stream:
-    return stream(spec.seed, index, f"explore {at} {parameter.name}")
+def _stream(spec: StudySpec, index: int, generation: int, parameter: Parameter) -> Stream:
+    return stream(spec.seed, index, f"explore {generation} {parameter.name}")
 
 
 def _explored(parameter: Parameter, value: Value, resample: float, random: Stream) -> Value:
