@@ -97,7 +97,7 @@ clean:  ## Remove the environment and everything that was generated.
 
 .venv/test: pyproject.toml | .venv/bin/pip
 	@echo "Installing Scaletune, PyTorch and the test tools into .venv: several GB, a few minutes, once"
-	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,trainer,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[kubernetes,optuna,trainer,dev]'
 	@touch $@ .venv/demo
 
 .PHONY: help bench-chaos bench-latency demo test check lint format types crds dashboards operator-image bench bench-operator diagram cluster-tools cluster-up cluster-down clean

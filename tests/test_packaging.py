@@ -11,7 +11,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("numpy", "scipy", "torch", "kopf", "kubernetes")
+HEAVY = ("numpy", "scipy", "torch", "kopf", "kubernetes", "optuna")
 
 
 @pytest.fixture(scope="module")

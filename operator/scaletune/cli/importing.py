@@ -8,16 +8,13 @@ A Study says what the columns mean. One row is one value of one training:
     seconds                      of device time until then; left out: 0
     trial                        which rows are one training; left out: each row is one
 
-CSV has a header; JSONL has one object a line, which may hold the parameters in `parameters`.
+They come from a file (`rows`), or out of Optuna's database (`optuna_storage`).
 """
 
-import csv
-import io
-import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from typing import Any
 from scaletune.api.study import TRIALS_MAX, Study
 from scaletune.cli import words
 from scaletune.cli.refusal import Refusal
+from scaletune.cli.rows import Row, rows_of
 from scaletune.cli.study_file import read_study
 from scaletune.core.imported import Point, Training, imported
 from scaletune.core.prior import fitting
@@ -46,36 +44,28 @@ class Wish:
     only: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row, and where it stands, for a message."""
-
-    where: str
-    fields: Mapping[str, Any]
-
-
 def import_results(results: str, path: str, wish: Wish) -> None:
     """Write the folder, and say what is in it. Raises Refusal."""
     study = read_study(path, pod=POD)
     if study.spec.training.horizon is not None:
         raise Refusal(f"{path}: training.max must be a number, that of the longest training")
     renamed, only = _pairs("--column", wish.columns), _pairs("--only", wish.only)
-    rows = list(_rows(Path(results)))
+    rows = _read(results, study, renamed)
     wanted = [each for each in rows if all(_said(each, *pair) for pair in only.items())]
     trainings, without = _trainings(study, wanted, renamed)
     left_out = len(rows) - len(wanted) + without
     if not any(math.isfinite(each.points[-1].value) for each in trainings):
-        raise Refusal(f"{results}: no row has a value of {study.spec.objectives[0].metric}")
+        raise Refusal(f"{_told(results)}: no row has a value of {study.spec.objectives[0].metric}")
     longest = max(point.step for each in trainings for point in each.points)
     if longest != study.spec.training.most:
         raise Refusal(
-            f"{results}: the longest training has {longest} steps, and training.max in {path} is"
-            f" {study.spec.training.most}; set it to {longest}"
+            f"{_told(results)}: the longest training has {longest} steps, and training.max in"
+            f" {path} is {study.spec.training.most}; set it to {longest}"
         )
     now = time.time()
     metadata = {"uid": str(uuid.uuid4()), "generation": 1, "creation_timestamp": timestamp(now)}
     study = study.model_copy(update={"metadata": study.metadata.model_copy(update=metadata)})
-    found, trials = imported(study, trainings, Path(results).name, now)
+    found, trials = imported(study, trainings, _told(results), now)
     folder = Folder(Path(wish.directory or Path("runs", study.metadata.name)))
     _store(folder, found, trials)
     best = found.status.best
@@ -86,6 +76,22 @@ def import_results(results: str, path: str, wish: Wish) -> None:
         f" {words.number(best.value)} at {best.milestone}",
         soft_wrap=True,
     )
+
+
+def _read(results: str, study: Study, renamed: Mapping[str, str]) -> list[Row]:
+    if "://" not in results:
+        return list(rows_of(Path(results)))
+    from scaletune.cli.optuna_storage import rows_of_storage  # an extra
+
+    return rows_of_storage(results, study, renamed)
+
+
+def _told(results: str) -> str:
+    """The source as the Study tells it: without a password, or the folders of this machine."""
+    if "://" not in results:
+        return Path(results).name
+    address, _, name = results.partition("#")
+    return f"Optuna's {name}" if name else f"Optuna's {address.rpartition('/')[2]}"
 
 
 def _store(folder: Folder, study: Study, trials: Sequence[Any]) -> None:
@@ -117,35 +123,6 @@ def _said(row: Row, column: str, value: str) -> bool:
     if column not in row.fields:
         raise Refusal(f"{row.where}: there is no column {column}")
     return str(row.fields[column]) == value
-
-
-# ---- reading
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    if path.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        for fields in reader:
-            yield Row(f"{path}, line {reader.line_num}", fields)
-        return
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield _object(f"{path}, line {number}", line)
-
-
-def _object(where: str, line: str) -> Row:
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise Refusal(f"{where}: not JSON: {error}; a CSV file's name ends in .csv") from None
-    if not isinstance(fields, dict):
-        raise Refusal(f"{where}: must be an object, not {line:.60}")
-    inner = fields.get("parameters")
-    return Row(where, {**fields, **(inner if isinstance(inner, dict) else {})})
 
 
 def _trainings(
@@ -189,8 +166,8 @@ def _parameters(study: Study, row: Row, renamed: Mapping[str, str]) -> dict[str,
     for parameter in study.spec.parameters:
         name = parameter.name
         columns = [renamed.get(name, name), f"params_{name}"]
-        given = next((row.fields[each] for each in columns if row.fields.get(each)), None)
-        given = row.fields.get(columns[0]) if given is None else given
+        there = [row.fields[each] for each in columns if row.fields.get(each) not in (None, "")]
+        given = there[0] if there else row.fields.get(columns[0])
         value: Value | None = None
         if parameter.choice is not None:
             value = None if given is None else str(given)
