@@ -8,8 +8,10 @@ import pytest
 
 from scaletune.api import reader
 from scaletune.cli.importing import Wish, import_results
+from scaletune.cli.portfolio import Wish as Portfolio
 from scaletune.cli.portfolio import print_portfolio
 from scaletune.cli.refusal import Refusal
+from scaletune.cli.subject import Cluster
 from scaletune.core.prior import with_prior
 from scaletune.shells.local.folder import Folder
 from tests.cli.command import scaletune, scaletune_json
@@ -143,9 +145,27 @@ def test_a_portfolio_is_printed_as_initial_configurations(sweep: Path) -> None:
     ]
 
 
+def test_a_portfolio_is_written_as_the_first_study_again_that_begins_with_it(sweep: Path) -> None:
+    with_image = "  template: {pod: {spec: {containers: [{name: t, image: i, command: [c]}]}}}\n"
+    write(sweep, "sweep.yaml", STUDY + "  initial: [{lr: 0.02}]\n" + with_image)
+    import_results(write(sweep, "curves.csv", CURVES), "sweep.yaml", Wish(None, [], []))
+
+    done = scaletune("portfolio", "runs/sweep", "--top", "2", "--write", "next.yaml")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "wrote next.yaml: look it over, then `scaletune run next.yaml`\n"
+    [study] = reader.read((sweep / "next.yaml").read_text(), "next.yaml")
+    assert study["metadata"]["name"] == "sweep-portfolio"
+    assert study["spec"]["initial"] == reader.read(done.stdout, "the portfolio")[0]["initial"]
+    assert study["spec"]["template"]["pod"]["spec"]["containers"][0]["image"] == "i"
+    assert scaletune("validate", "next.yaml").returncode == 0
+    again = scaletune("portfolio", "runs/sweep", "--top", "1", "-w", "next.yaml")
+    assert "next.yaml exists and differs; name another file with --write" in again.stderr
+
+
 def test_a_portfolio_needs_values(sweep: Path) -> None:
     import_results(write(sweep, "curves.csv", CURVES), "sweep.yaml", Wish(None, [], []))
     for trial in (sweep / "runs/sweep/trials").iterdir():
         trial.unlink()
     with pytest.raises(Refusal, match="no trial has a value; leave this run out"):
-        print_portfolio(["runs/sweep"], 3, "table")
+        print_portfolio(["runs/sweep"], Cluster(), Portfolio(3, None, "table"))

@@ -71,3 +71,21 @@ def test_scaling_laws_are_read_from_a_study_on_a_cluster_and_the_study_they_lead
     assert scaletune("validate", larger).returncode == 0
     # The server takes it as it is written.
     control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", str(larger))
+
+
+def test_a_portfolio_of_a_study_on_a_cluster_is_that_of_its_folder_and_the_study_it_begins_is_taken(
+    control_plane: Connection, crds: list[str], namespace: str, tmp_path: Path
+) -> None:
+    folder = run_folder(tmp_path / "run", 24)
+    name = _store(control_plane, namespace, Folder(folder))
+    environment = {"KUBECONFIG": str(control_plane.kubeconfig)}
+    begins = tmp_path / "begins.yaml"
+
+    here = scaletune("portfolio", folder, "--top", "2")
+    words = ("portfolio", f"study/{name}", "-n", namespace, "--top", "2", "-w", begins)
+    there = scaletune(*words, environment=environment)
+
+    assert there.returncode == 0, there.stderr
+    # The same configurations; the comments above them name the study, not the folder.
+    assert there.stdout.partition("initial:")[2] == here.stdout.partition("initial:")[2] != ""
+    control_plane.kubectl("apply", "-n", namespace, "--dry-run=server", "-f", str(begins))

@@ -1,5 +1,6 @@
 """Claims about portfolios: configurations that together do best over several studies."""
 
+from scaletune.api.study import Study
 from scaletune.core.portfolio import greedy, portfolio
 from tests.core import given
 from tests.core.test_prior import FINISHED, LR, WIDTH, trial
@@ -47,3 +48,21 @@ def test_a_trial_that_does_not_fit_into_the_space_is_not_looked_at() -> None:
     trials = [trial(0, 0.2, (9, 1.0)), trial(1, 0.1, (9, 2.0))]
     [found] = portfolio(spec, [(STUDY, trials)], 3)
     assert found.parameters == {"lr": 0.1, "width": 64}
+
+
+def test_values_mean_what_they_mean_in_the_first_study() -> None:
+    """Its rule scales what it begins with: values that another rule has scaled do not fit."""
+    scaled = [{"parameter": "lr", "law": "Linear", "with": "width", "reference": 32}]
+    ruled = given.study(parameters=[LR, WIDTH], status=FINISHED, scaling_rules=scaled)
+    drawn = trial(0, 0.1, (9, 1.0))
+    used = [{"name": "lr", "float": 0.2}]
+    spec = {**drawn.spec.to_yaml_fields(), "resolved": used}
+    fields = {**drawn.model_dump(by_alias=True), "spec": spec}
+    made = drawn.model_validate(fields)
+
+    def of(first: Study, other: Study) -> list[object]:
+        return [each.parameters["lr"] for each in portfolio(first.spec, [(other, [made])], 1)]
+
+    assert of(ruled, ruled) == [0.1]
+    assert of(STUDY, ruled) == [0.2]
+    assert of(ruled, STUDY) == []

@@ -6,17 +6,21 @@ portfolios do). How a configuration does in a study that has not tried it is tak
 one that it has tried. Only ranks count, so that studies of any metric and length are comparable.
 """
 
+import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
-from scaletune.core.prior import Given, best_first, fitting
+from scaletune.core.larger import NAME_MAX
+from scaletune.core.prior import Given, best_first, fitting, known_values
 from scaletune.core.samplers.draws import fraction_of
 
 CANDIDATES = 50  # of each study, its best
+SUFFIX: Final = "-portfolio"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,23 @@ def portfolio(
     return [Choice(candidates[i], tuple(ranks[i])) for i in greedy(ranks, size)]
 
 
+def beginning_with(study: Study, found: Sequence[Choice]) -> dict[str, Any]:
+    """The Study once more, beginning with the portfolio, as its YAML would be.
+
+    What it began with itself is left out: the portfolio has taken its place.
+    """
+    spec: dict[str, Any] = copy.deepcopy(study.to_yaml_fields()["spec"])
+    for name in ("warmStart", "state"):
+        spec.pop(name, None)
+    spec["initial"] = [each.parameters for each in found]
+    return {
+        "apiVersion": study.api_version,
+        "kind": study.kind,
+        "metadata": {"name": study.metadata.name[: NAME_MAX - len(SUFFIX)].rstrip("-") + SUFFIX},
+        "spec": spec,
+    }
+
+
 def greedy(ranks: Sequence[Sequence[float]], size: int) -> list[int]:
     """Which rows to take, one after the other: ties go to the lower one."""
     chosen: list[int] = []
@@ -67,20 +88,20 @@ def greedy(ranks: Sequence[Sequence[float]], size: int) -> list[int]:
 
 
 def _tried(spec: StudySpec, study: Study, trials: Iterable[Trial]) -> list[Given]:
-    """The configurations of a study, as its script used them, the best first."""
+    """The configurations of a study, in values that mean the same here, the best first."""
     found: list[Given] = []
     for trial in best_first(study, trials):
-        used = _in_space(spec, trial.spec.used)
-        if used is not None and used not in found:
-            found.append(used)
+        known = _in_space(spec, known_values(spec, study.spec, trial))
+        if known is not None and known not in found:
+            found.append(known)
     return found
 
 
-def _in_space(spec: StudySpec, used: Mapping[str, float | int | str]) -> Given | None:
+def _in_space(spec: StudySpec, known: Given) -> Given | None:
     found: Given = {}
     for parameter in spec.parameters:
-        value = fitting(parameter, used[parameter.name]) if parameter.name in used else None
-        if value is None or value != used[parameter.name]:
+        value = fitting(parameter, known[parameter.name]) if parameter.name in known else None
+        if value is None or value != known[parameter.name]:
             return None
         found[parameter.name] = value
     return found

@@ -181,7 +181,8 @@ class Translation:
 
     def of(self, trial: Trial) -> Given:
         """A trial's configuration; empty when nothing of it is left."""
-        known, found = self._known(trial), Given()
+        known, found = known_values(self.spec, self.theirs, trial), Given()
+        self.left_out.update(each.name for each in trial.spec.values if each.name not in known)
         for parameter in self.spec.parameters:
             if parameter.name not in known:
                 continue
@@ -208,24 +209,24 @@ class Translation:
             if names
         )
 
-    def _known(self, trial: Trial) -> Given:
-        """The values that mean the same here: sampled ones where the same rule scales them."""
-        sampled = {each.name: each.value for each in trial.spec.values}
-        used, known = trial.spec.used, Given()
-        for name, value in sampled.items():
-            ours = [each for each in self.spec.scaling_rules if each.parameter == name]
-            theirs = [each for each in self.theirs.scaling_rules if each.parameter == name]
-            if ours == theirs:
-                known[name] = value
-            elif not ours:
-                known[name] = used[name]
-            else:
-                self.left_out[name] += 1
-        return known
-
     def _added(self, known: Given) -> Given:
         added = self.entry.added or {}
         return {name: each for name, each in added.items() if name not in known}
+
+
+def known_values(ours: StudySpec, theirs: StudySpec, trial: Trial) -> Given:
+    """The values that mean the same here: sampled ones where the same rule scales them."""
+    used, known = trial.spec.used, Given()
+    for each in trial.spec.values:
+        here, there = (
+            [rule for rule in spec.scaling_rules if rule.parameter == each.name]
+            for spec in (ours, theirs)
+        )
+        if here == there:
+            known[each.name] = each.value
+        elif not here:
+            known[each.name] = used[each.name]
+    return known
 
 
 def fitting(parameter: Parameter, value: Value) -> Value | None:
