@@ -4,8 +4,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from scaletune.api.configuration import Checkpoint, Exploit
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import Checkpoint, Exploit, Milestone, Repeat, Trial
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import Repeat
 from scaletune.core.samplers.draws import typed, uniform
 from tests.core import given
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from scaletune.api.record import Evidence
 from scaletune.api.study import Study
-from scaletune.api.trial import Evidence, Trial
+from scaletune.api.trial import Trial
 from scaletune.shells.simulate.faults import Circumstances
 from scaletune.shells.simulate.simulation import Setting, simulate
 from tests.cli.command import scaletune

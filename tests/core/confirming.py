@@ -3,7 +3,8 @@
 from typing import Any
 
 from scaletune.api.study import Study
-from scaletune.api.trial import Repeat, Trial
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import Repeat
 from tests.core import given
 
 CENTERED = {"name": "learning_rate", "float": {"min": 0.0, "max": 1.0, "center": 0.5}}

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.model import Metadata
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, ParameterValue, Trial, TrialSpec, TrialStatus, trial_name
+from scaletune.api.trial import Trial, TrialSpec, TrialStatus
+from scaletune.api.trial_name import trial_name
 from scaletune.core.samplers.draws import typed, uniform
 
 LEARNING_RATE = {"name": "learning_rate", "float": {"min": 1e-4, "max": 1e-1, "scale": "Log"}}

@@ -6,7 +6,9 @@ compared with what was done.
 
 from collections.abc import Sequence
 
-from scaletune.api.trial import Exploit, Milestone, Trial
+from scaletune.api.configuration import Exploit
+from scaletune.api.record import Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.frame import Frame
 from scaletune.core.lineage import lineage
 from scaletune.core.policies.pbt import values_at

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given as any_of
 from hypothesis import strategies as st
 
+from scaletune.api.record import Milestone, Promotion
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Promotion, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of

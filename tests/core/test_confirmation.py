@@ -7,7 +7,8 @@ import pytest
 from scaletune.api.action import Create, Finish, Stop
 from scaletune.api.conditions import CONFIRMED, condition
 from scaletune.api.study import Study
-from scaletune.api.trial import Repeat, Trial, index_of, repeat_of, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import Repeat, index_of, repeat_of, trial_name
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import plan
 from scaletune.core.summarise import summarise

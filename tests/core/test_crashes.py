@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from scaletune.api.trial import TERMINAL, Milestone, Trial
+from scaletune.api.record import Milestone
+from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import policy_of

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scaletune.api.action import Create, Decide, Exploit, LookAgain, Pause, Plan, Resume, Stop
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Trial, repeat_of
+from scaletune.api.trial import TERMINAL, Trial
+from scaletune.api.trial_name import repeat_of
 from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import decide, plan

@@ -7,7 +7,7 @@ import pytest
 
 from scaletune.api.space import ChoiceSpace, IntSpace, Parameter
 from scaletune.api.study import Study
-from scaletune.api.trial import repeat_of
+from scaletune.api.trial_name import repeat_of
 from scaletune.core.ledger import Ledger
 from scaletune.core.samplers.draws import fraction_of
 from scaletune.core.samplers.sampler import configuration

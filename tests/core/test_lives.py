@@ -1,6 +1,7 @@
 """Claims about lives that ended without a word: a later one tells what they reported."""
 
-from scaletune.api.trial import Checkpoint, Trial
+from scaletune.api.configuration import Checkpoint
+from scaletune.api.trial import Trial
 from scaletune.core import attempts
 from scaletune.core.failures import End, verdict
 from scaletune.core.observe import observe

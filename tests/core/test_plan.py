@@ -3,7 +3,8 @@
 import pytest
 
 from scaletune.api.action import Create, Resume, Stop
-from scaletune.api.trial import Milestone, Trial
+from scaletune.api.record import Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.plan import plan
 from tests.core import given
 from tests.core.given import acts, changed, evidence, intended, of_kind, record, trial, words

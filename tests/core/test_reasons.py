@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from scaletune.api.action import Decide
-from scaletune.api.trial import DecisionWord, Evidence
+from scaletune.api.record import DecisionWord, Evidence
 from scaletune.core.reasons import explain
 from tests.core import given
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from scaletune.api.configuration import Change
 from scaletune.api.study import Study
-from scaletune.api.trial import Change
 from scaletune.core import attempts, confirmation
 from scaletune.core.ledger import Ledger
 from scaletune.core.lineage import Piece, lineage

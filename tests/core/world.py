@@ -19,9 +19,11 @@ from typing import Any
 
 from scaletune.api.action import Create, Finish, Pause, Plan, Resume, Stop
 from scaletune.api.conditions import FINISHED, is_true
+from scaletune.api.configuration import Checkpoint
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Checkpoint, Trial, trial_name
+from scaletune.api.trial import TERMINAL, Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.core.attempts import at_rest, begun, heard, lent, next_number, should_run, started
 from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger

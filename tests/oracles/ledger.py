@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial
+from scaletune.api.trial import Trial
 
 
 def score(study: Study, record: Milestone) -> float | None:

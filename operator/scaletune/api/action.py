@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from scaletune.api import trial as api
-from scaletune.api.trial import DecisionWord, Evidence, TrialSpec
+from scaletune.api import configuration
+from scaletune.api.record import DecisionWord, Evidence
+from scaletune.api.trial import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Decide:
     decision: DecisionWord
     number: int
     evidence: Evidence = field(default_factory=Evidence)
-    exploit: api.Exploit | None = None
+    exploit: configuration.Exploit | None = None
     """exploit is what the decision Exploit takes over."""
     waited: bool = False
     """waited says of an Exploit that the trial had paused for it, as for a promotion."""
@@ -52,7 +53,7 @@ class Resume:
 class Exploit(Resume):
     """Let a trial go on from another one's checkpoint, with other parameters."""
 
-    exploit: api.Exploit
+    exploit: configuration.Exploit
 
 
 @dataclass(frozen=True)

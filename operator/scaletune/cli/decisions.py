@@ -8,7 +8,7 @@ from typing import Any
 
 from scaletune.api.action import Action, Create, Decide, Exploit, LookAgain, Plan, Resume
 from scaletune.api.study import Study
-from scaletune.api.trial import trial_name
+from scaletune.api.trial_name import trial_name
 from scaletune.cli.refusal import Refusal
 from scaletune.cli.snapshot import read_snapshot
 from scaletune.core.plan import plan

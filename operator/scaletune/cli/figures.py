@@ -7,8 +7,9 @@ from statistics import linear_regression, median
 
 from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.confirmation import Confirmation
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Milestone, Trial
+from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core import budget, confirmation, confirmed, rungs
 from scaletune.core.ledger import Ledger
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.study import Study
-from scaletune.api.trial import ParameterValue
 from scaletune.cli import words
 from scaletune.core import confirmed
 from scaletune.shells.simulate.outcome import percentile

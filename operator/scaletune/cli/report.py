@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from scaletune.api.conditions import FINISHED, condition
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.cli import confirmation, words
 from scaletune.cli.figures import Figures
 from scaletune.core import confirmed

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.cli import words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import find

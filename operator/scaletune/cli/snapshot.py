@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from scaletune.api.model import API_VERSION
 from scaletune.api.reader import UnreadableError, read, read_file
 from scaletune.api.study import Study
-from scaletune.api.trial import Trial, index_of, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import index_of, trial_name
 from scaletune.cli.refusal import Refusal
 
 M = TypeVar("M", bound=BaseModel)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.cli import report, words
 from scaletune.cli.figures import Figures
 from scaletune.cli.found import Found, find

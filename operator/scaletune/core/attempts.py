@@ -5,8 +5,11 @@ whether to start follows from the intent, what an end means from `failures`, wha
 from `observe` and `plan`.
 """
 
+from scaletune.api.configuration import Checkpoint
+from scaletune.api.record import Attempt
 from scaletune.api.study import Study
-from scaletune.api.trial import Attempt, Checkpoint, Trial, TrialStatus, trial_name
+from scaletune.api.trial import Trial, TrialStatus
+from scaletune.api.trial_name import trial_name
 from scaletune.core.failures import Verdict, unread_fault
 from scaletune.core.frame import Frame, cost_metric_of
 from scaletune.core.lifecycle import (

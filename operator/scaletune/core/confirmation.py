@@ -19,17 +19,11 @@ from dataclasses import dataclass
 from scaletune.api.action import Create
 from scaletune.api.confirmation import Confirm
 from scaletune.api.model import Metadata
+from scaletune.api.record import DecisionWord, Evidence, Milestone
 from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
-from scaletune.api.trial import (
-    DecisionWord,
-    Evidence,
-    Milestone,
-    Repeat,
-    Trial,
-    TrialSpec,
-    trial_name,
-)
+from scaletune.api.trial import Trial, TrialSpec
+from scaletune.api.trial_name import Repeat, trial_name
 from scaletune.core import budget
 from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending

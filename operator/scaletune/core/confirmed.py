@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 from scaletune.api.confirmation import Confirmation, ConfirmedConfiguration
+from scaletune.api.record import Milestone
 from scaletune.api.study import BestTrial, Study
-from scaletune.api.trial import TERMINAL, Milestone, Repeat, Trial, trial_name
+from scaletune.api.trial import TERMINAL, Trial
+from scaletune.api.trial_name import Repeat, trial_name
 from scaletune.core.frame import sign_of
 from scaletune.core.ledger import Ledger
 

@@ -12,7 +12,8 @@ has killed all of a pod for want of memory, only that no checkpoint helps.
 
 from dataclasses import dataclass, replace
 
-from scaletune.api.trial import Attempt, FailureKind, Trial
+from scaletune.api.record import Attempt, FailureKind
+from scaletune.api.trial import Trial
 from scaletune.core.lifecycle import Event, is_outdated
 from scaletune_trainer.wire import ExitCode, Reason, TerminationMessage
 

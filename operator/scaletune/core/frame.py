@@ -7,8 +7,9 @@ in the order of its rung. Nothing here looks at more than one Trial.
 from dataclasses import dataclass
 
 from scaletune.api.confirmation import Goal
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import Milestone, Trial, TrialState
+from scaletune.api.trial import Trial, TrialState
 from scaletune.core import lifecycle, rungs
 from scaletune.core.ranked import Key
 from scaletune.core.rungs import Brackets

@@ -11,8 +11,10 @@ from math import isfinite
 from scaletune.api.action import Finish
 from scaletune.api.model import Metadata
 from scaletune.api.policy import Policy
+from scaletune.api.record import Failure, Milestone
 from scaletune.api.study import BestTrial, Study
-from scaletune.api.trial import Failure, Milestone, Trial, TrialSpec, TrialStatus, trial_name
+from scaletune.api.trial import Trial, TrialSpec, TrialStatus
+from scaletune.api.trial_name import trial_name
 from scaletune.core.ledger import Ledger
 from scaletune.core.prior import best_first
 from scaletune.core.samplers.draws import Value, typed

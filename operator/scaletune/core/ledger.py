@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from scaletune.api.record import Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import CONFIRMING_FROM, TERMINAL, Milestone, Trial, TrialState
+from scaletune.api.trial import TERMINAL, Trial, TrialState
+from scaletune.api.trial_name import CONFIRMING_FROM
 from scaletune.core import lifecycle
 from scaletune.core.frame import Frame, Whose
 from scaletune.core.ranked import Key, Ranked

@@ -12,7 +12,8 @@ It is here, and not in a shell, that it is decided who holds a place.
 from enum import StrEnum
 from typing import NamedTuple
 
-from scaletune.api.trial import TERMINAL, Checkpoint, Exploit, Intent, Trial, TrialState
+from scaletune.api.configuration import Checkpoint, Exploit
+from scaletune.api.trial import TERMINAL, Intent, Trial, TrialState
 
 
 class Event(StrEnum):

@@ -7,7 +7,8 @@ training finds is a schedule: parameters that hold from one step to another.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from scaletune.api.trial import Checkpoint, ParameterValue, Trial
+from scaletune.api.configuration import Checkpoint, ParameterValue
+from scaletune.api.trial import Trial
 from scaletune.core.lifecycle import highest_milestone, taken_before
 
 

@@ -13,8 +13,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from scaletune.api.record import Failure, FailureKind, LastReport, Milestone, Outcome
 from scaletune.api.study import Study
-from scaletune.api.trial import Failure, FailureKind, LastReport, Milestone, Outcome, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.frame import Frame
 
 OUTCOMES: dict[FailureKind, Outcome] = {

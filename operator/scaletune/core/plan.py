@@ -32,8 +32,9 @@ from scaletune.api.action import (
     Stop,
 )
 from scaletune.api.conditions import FINISHED, condition, is_true
+from scaletune.api.record import Evidence
 from scaletune.api.study import Study
-from scaletune.api.trial import TERMINAL, Evidence, Trial
+from scaletune.api.trial import TERMINAL, Trial
 from scaletune.core import budget, confirmation, reasons
 from scaletune.core.budget import Purse
 from scaletune.core.confirmation import Reserve

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from scaletune.api.action import Decide
+from scaletune.api.record import DecisionWord, Evidence, Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 
 
 def stored(trial: Trial, record: Milestone) -> Iterator[Decide]:

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.scaling import ScalingRule
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import ParameterValue
 
 _WIDEST: Final = 1e30  # ratios beyond it are absurd; powers of this one are still finite
 _Values = Mapping[str, float | int | str]

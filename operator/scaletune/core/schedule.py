@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from scaletune.api.configuration import Change, ParameterValue
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import Change, ParameterValue, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.lifecycle import highest_milestone, resumes_from
 from scaletune.core.lineage import Piece, lineage
 from scaletune.core.samplers.draws import typed

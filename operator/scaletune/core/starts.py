@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 
 from scaletune.api.action import Create, Decide, Exploit, Pause, Resume, Stop
 from scaletune.api.model import Metadata
+from scaletune.api.record import Evidence, Promotion
 from scaletune.api.study import Study
-from scaletune.api.trial import Evidence, Promotion, Trial, TrialSpec, trial_name
+from scaletune.api.trial import Trial, TrialSpec
+from scaletune.api.trial_name import trial_name
 from scaletune.core import budget, reasons
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import highest_milestone, untold

@@ -22,7 +22,8 @@ from scaletune.api.conditions import (
 )
 from scaletune.api.confirmation import Confirmation
 from scaletune.api.study import BestTrial, Study, StudyStatus, TrialCounts
-from scaletune.api.trial import CONFIRMING_FROM, TERMINAL
+from scaletune.api.trial import TERMINAL
+from scaletune.api.trial_name import CONFIRMING_FROM
 from scaletune.core import confirmed
 from scaletune.core.budget import spent_seconds
 from scaletune.core.ledger import Ledger

@@ -16,7 +16,8 @@ by hand, and a number of trials that was raised in the middle.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scaletune.api.trial import Milestone, Trial, TrialSpec
+from scaletune.api.record import Milestone
+from scaletune.api.trial import Trial, TrialSpec
 
 Line = dict[str, Any]
 

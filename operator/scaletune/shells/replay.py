@@ -20,20 +20,11 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from scaletune.api.action import Decide
+from scaletune.api.configuration import Checkpoint, Exploit, ParameterValue
 from scaletune.api.model import Int, Metadata, Model, Number
 from scaletune.api.study import Budget, Study, StudyStatus
-from scaletune.api.trial import (
-    CONFIRMING_FROM,
-    TERMINAL,
-    Checkpoint,
-    Exploit,
-    ParameterValue,
-    Trial,
-    TrialSpec,
-    TrialState,
-    repeat_of,
-    trial_name,
-)
+from scaletune.api.trial import TERMINAL, Trial, TrialSpec, TrialState
+from scaletune.api.trial_name import CONFIRMING_FROM, repeat_of, trial_name
 from scaletune.core.endings import ending
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import highest_milestone

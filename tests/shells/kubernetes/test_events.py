@@ -7,7 +7,7 @@ import pytest
 
 from scaletune.api.action import Decide, Pause, Plan, Resume, Stop
 from scaletune.api.conditions import FINISHED, READY, Condition
-from scaletune.api.trial import Evidence
+from scaletune.api.record import Evidence
 from scaletune.shells.kubernetes import events
 from scaletune.shells.kubernetes.client import Client, Json, Kind, NotLeadingError
 from tests.core.given import record, study, trial

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from scaletune.api import policy as api
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.api.record import DecisionWord, Evidence, Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.full import NobodyWaits
 from scaletune.core.policies.in_vain import beyond

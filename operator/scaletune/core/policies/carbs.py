@@ -7,7 +7,8 @@ trial is doing; nobody is stopped there.
 
 from dataclasses import dataclass
 
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.api.record import DecisionWord, Evidence, Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.full import Full
 

@@ -6,7 +6,8 @@ What a policy is under which no trial ever waits stands here, too; ASHA's mode S
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.api.record import DecisionWord, Evidence, Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 
 

@@ -25,18 +25,11 @@ from fractions import Fraction
 from functools import lru_cache
 from math import floor
 
+from scaletune.api.configuration import Checkpoint, Exploit, Origin, ParameterValue
 from scaletune.api.policy import Pbt
+from scaletune.api.record import DecisionWord, Evidence, Milestone
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import (
-    Checkpoint,
-    DecisionWord,
-    Evidence,
-    Exploit,
-    Milestone,
-    Origin,
-    ParameterValue,
-    Trial,
-)
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import taken_before
 from scaletune.core.ranked import Key, Ranked

@@ -7,8 +7,9 @@ go on next, and who waits in vain, and spends the budget and the places itself.
 from collections.abc import Iterator
 from typing import Protocol
 
+from scaletune.api.record import DecisionWord, Evidence, Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.api.trial import Trial
 from scaletune.core import rungs
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies import asha, carbs, full, hyperband

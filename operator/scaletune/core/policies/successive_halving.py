@@ -15,7 +15,8 @@ The same rule serves Hyperband. What it does not do: give up on a straggler.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scaletune.api.trial import DecisionWord, Evidence, Milestone, Trial
+from scaletune.api.record import DecisionWord, Evidence, Milestone
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.in_vain import beyond
 from scaletune.core.ranked import Key

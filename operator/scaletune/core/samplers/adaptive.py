@@ -17,9 +17,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from scaletune.api.configuration import Origin, ParameterValue
 from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
-from scaletune.api.trial import Origin, ParameterValue, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.numerics.acquisition import Axis, Seen, best_candidate, neighbours
 from scaletune.core.numerics.gaussian_process import Array

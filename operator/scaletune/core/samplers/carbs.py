@@ -16,10 +16,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from scaletune.api.configuration import Origin, ParameterValue
 from scaletune.api.policy import Carbs, CarbsStep
+from scaletune.api.record import Milestone
 from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
-from scaletune.api.trial import Milestone, Origin, ParameterValue, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.numerics import original, pareto, pareto_search
 from scaletune.core.numerics.basic_space import Dimension, Space

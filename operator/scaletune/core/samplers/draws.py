@@ -8,9 +8,9 @@ ends are as likely as the rest.
 import math
 from collections.abc import Mapping
 
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import ParameterValue
 from scaletune.core.seeds import stream
 
 Value = float | int | str

@@ -15,10 +15,12 @@ from itertools import islice
 
 import numpy as np
 
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.policy import Pbt
+from scaletune.api.record import Milestone
 from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import Milestone, ParameterValue, Trial
+from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import taken_before
 from scaletune.core.numerics.gaussian_process import Array, Surrogate, fit, normal_scores

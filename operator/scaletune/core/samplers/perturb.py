@@ -9,10 +9,10 @@ drawn anew instead. One stream per parameter: adding one changes no other's valu
 from collections.abc import Mapping
 from math import floor
 
+from scaletune.api.configuration import ParameterValue
 from scaletune.api.policy import Pbt
 from scaletune.api.space import ChoiceSpace, IntSpace, Parameter
 from scaletune.api.study import StudySpec
-from scaletune.api.trial import ParameterValue
 from scaletune.core.samplers.draws import Value, ends, typed, value_at
 from scaletune.core.seeds import Stream, stream
 

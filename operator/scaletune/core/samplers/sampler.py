@@ -4,9 +4,9 @@
 one looks at records; a Trial that is stored wins over what it would say today.
 """
 
+from scaletune.api.configuration import Origin, ParameterValue
 from scaletune.api.space import Parameter
 from scaletune.api.study import Study, StudySpec
-from scaletune.api.trial import Origin, ParameterValue
 from scaletune.core.ledger import Ledger
 from scaletune.core.prior import centred, first_configurations
 from scaletune.core.samplers import grid, sobol

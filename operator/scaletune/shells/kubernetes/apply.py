@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from scaletune.api.action import Create, Decide, Pause, Plan, Resume, Stop
 from scaletune.api.study import Study, StudyStatus
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.core import reasons
 from scaletune.core.starts import decided, intended
 from scaletune.shells.kubernetes.client import (

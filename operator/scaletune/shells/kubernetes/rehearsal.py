@@ -13,7 +13,8 @@ from typing import Final
 from scaletune.api.action import Create, Plan
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.core import attempts
 from scaletune.core.frame import Frame
 from scaletune.core.summarise import timestamp

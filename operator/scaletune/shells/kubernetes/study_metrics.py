@@ -17,8 +17,9 @@ from typing import Final, get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from scaletune.api.record import DecisionWord, FailureKind, Milestone
 from scaletune.api.study import Study
-from scaletune.api.trial import DecisionWord, FailureKind, Milestone, Trial
+from scaletune.api.trial import Trial
 from scaletune.core import budget
 from scaletune.core.frame import Frame, sign_of
 from scaletune.core.reasons import stored

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from scaletune.api.trial import Checkpoint
+from scaletune.api.configuration import Checkpoint
 
 
 def free(files: Path, counts: Checkpoint | None, lent: Sequence[Checkpoint] = ()) -> None:

@@ -17,7 +17,8 @@ from scaletune.api.action import Action, Create, Finish, Pause, Plan, Resume, St
 from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.model import Metadata
 from scaletune.api.study import Study
-from scaletune.api.trial import Trial, trial_name
+from scaletune.api.trial import Trial
+from scaletune.api.trial_name import trial_name
 from scaletune.core import attempts, failures
 from scaletune.core.discarded import discarded
 from scaletune.core.frame import Frame

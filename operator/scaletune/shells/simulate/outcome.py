@@ -10,7 +10,8 @@ from typing import Any
 
 from scaletune.api.action import Decide
 from scaletune.api.conditions import FINISHED, condition
-from scaletune.api.trial import Evidence, Milestone, Trial
+from scaletune.api.record import Evidence, Milestone
+from scaletune.api.trial import Trial
 from scaletune.core import budget
 from scaletune.shells.simulate.shell import Shell
 
