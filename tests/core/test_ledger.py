@@ -84,7 +84,7 @@ def test_a_rung_is_seen_as_it_was_at_a_number() -> None:
     def seen(level: int, number: int) -> list[int]:
         newcomer = given.trial(9)
         rung, _ = ledger.rung_with(newcomer, given.record(level, 9.0, number))
-        return [key[-1] for key, _ in rung.entries()]
+        return [rung.at(rank)[0][-1] for rank in range(len(rung))]
 
     assert seen(1, 3) == [0, 1, 2, 9]
     assert seen(1, 99) == [0, 1, 2, 3, 4, 9]

@@ -30,7 +30,7 @@ from scaletune.api.trial import TERMINAL, Trial, TrialState
 from scaletune.api.trial_name import CONFIRMING_FROM
 from scaletune.core import lifecycle
 from scaletune.core.frame import Frame, Whose
-from scaletune.core.ranked import Key, Ranked
+from scaletune.core.ranked import Joined, Key, Ranked
 
 Shelf = str | tuple[Any, ...]
 Shelves = dict[Whose, dict[Shelf, Ranked]]
@@ -70,21 +70,18 @@ class Ledger:
     def replace(self, old: Trial | None, new: Trial | None) -> "Ledger":
         """The ledger with one Trial changed, added (no old) or removed (no new)."""
         same = _same_records(self.frame, old, new) if old and new else ()
-        before = dict(_facts(self.frame, old, but=same)) if old else {}
-        after = dict(_facts(self.frame, new, but=same)) if new else {}
+        gone = dict(_facts(self.frame, old, but=same)) if old else {}
         changed: Shelves = {}
-        for fact in before:
-            if fact not in after:
-                whose, shelf, key = fact
-                own = self._changing(changed, whose)
-                own[shelf] = own[shelf].without(key)
-                if not len(own[shelf]):
-                    del own[shelf]
-        for fact, item in after.items():
-            if before.get(fact, before) is not item:  # `before` is no item
+        for fact, item in _facts(self.frame, new, but=same) if new else ():
+            if gone.pop(fact, gone) is not item:  # `gone` is no item
                 whose, shelf, key = fact
                 own = self._changing(changed, whose)
                 own[shelf] = own.get(shelf, EMPTY).with_entry(key, item)
+        for whose, shelf, key in gone:
+            own = self._changing(changed, whose)
+            own[shelf] = own[shelf].without(key)
+            if not len(own[shelf]):
+                del own[shelf]
         shelves = self.shelves | changed
         for whose, own in changed.items():
             if not own:
@@ -127,14 +124,14 @@ class Ledger:
         """Those of them whose trials wait to be promoted."""
         return self.of_bracket(bracket, ("waiting", level))
 
-    def rung_with(self, trial: Trial, record: Milestone) -> tuple[Ranked, Key]:
+    def rung_with(self, trial: Trial, record: Milestone) -> tuple[Joined, Key]:
         """The rung as it is with this record the latest by number, and the record's key in it."""
         level, bracket = self.frame.level(trial, record.at), trial.spec.bracket
         rung, key = self.rung(level, bracket), self.frame.rank_key(trial, record)
         arrivals = self.of_bracket(bracket, ("arrivals", level))
         for _, later_key in arrivals.entries(after=(record.number, float("inf"))):
             rung = rung.without(later_key)
-        return rung.with_entry(key), key
+        return Joined(rung, key), key
 
     @property
     def highest_number(self) -> int:

@@ -80,7 +80,7 @@ def after(intent: Intent, state: TrialState, event: Event) -> TrialState:
 def highest_milestone(trial: Trial) -> int:
     """The highest milestone that the trial has a record at, or began at; 0 before the first."""
     began_at = trial.spec.began_at
-    return max((milestone.at for milestone in trial.status.milestones), default=began_at)
+    return max([milestone.at for milestone in trial.status.milestones], default=began_at)
 
 
 def taken_before(trial: Trial, at: int) -> Exploit | None:

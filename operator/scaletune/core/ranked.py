@@ -129,3 +129,25 @@ class Ranked:
         before = content.put(key, item)
         self._content, self._nearer = None, (to, key, before)
         to._content, to._nearer = content, None
+
+
+class Joined:
+    """A collection with one more key, looked at without a change to it."""
+
+    __slots__ = ("_key", "_others", "_place")
+
+    def __init__(self, others: Ranked, key: Key) -> None:
+        self._others, self._key, self._place = others, key, others.rank(key)
+
+    def __len__(self) -> int:
+        return len(self._others) + 1
+
+    def rank(self, key: Key) -> int:
+        """How many keys are smaller."""
+        return self._others.rank(key) + (self._key < key)
+
+    def at(self, rank: int) -> tuple[Key, Any]:
+        """The entry with this rank. Raises IndexError outside."""
+        if rank == self._place:
+            return self._key, None
+        return self._others.at(rank - (rank > self._place))

@@ -57,6 +57,9 @@ class Brackets:
         return _shares(self.sizes, trials)[bracket] if self.several else trials
 
 
+ONE = Brackets()
+
+
 @lru_cache(maxsize=64)
 def _woven(sizes: tuple[int, ...], length: int) -> tuple[int, ...]:
     """The bracket of each trial: always the one that is furthest behind its share."""
@@ -101,7 +104,7 @@ def brackets(study: Study) -> Brackets:
         return Brackets((named.configurations or named.eta ** (rungs - 1),), woven=False)
     if policy.asha is not None and policy.asha.brackets > 1:
         return Brackets(hyperband_sizes(rungs, policy.asha.eta)[: policy.asha.brackets])
-    return Brackets()
+    return ONE
 
 
 def eta(study: Study) -> int | None:
@@ -131,6 +134,7 @@ def levels(least: int, most: int, eta: int) -> Levels:
     return (*steps, most)
 
 
+@lru_cache(maxsize=64)
 def multiples(interval: int, most: int) -> Levels:
     """Milestones interval, 2*interval, ... below most, and most itself."""
     return (*range(interval, most, interval), most)

@@ -30,23 +30,21 @@ from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import population_of
 from scaletune.core.starts import created
 
+STATES = {name: ("state", name.capitalize()) for name in TrialCounts.model_fields}
+
 
 def summarise(
     study: Study, ledger: Ledger, now: float, finish: Finish | None = None
 ) -> StudyStatus:
     """The status that the study should have."""
     old, spec = study.status, study.spec
-    counts = TrialCounts(
-        **{
-            name: len(ledger.shelf(("state", name.capitalize())))
-            for name in TrialCounts.model_fields
-        }
-    )
+    counts = TrialCounts(**{name: len(ledger.shelf(shelf)) for name, shelf in STATES.items()})
     ended = sum(_searched(ledger, state) for state in TERMINAL)
     limit = "" if spec.budget.trials is None else f"/{spec.budget.trials}"
     hours = "" if spec.budget.gpu_hours is None else f"/{spec.budget.gpu_hours:g}"
     conditions = _conditions(study, now, finish)
-    finished = is_true(conditions, FINISHED)
+    finished, spent = is_true(conditions, FINISHED), spent_seconds(study, ledger)
+    number = max(old.highest_number, ledger.highest_number)
     found = confirmed.confirmation(study, ledger, finished=finished)
     best = confirmed.best(study, ledger, found) or _best(ledger)
     return old.model_copy(
@@ -56,15 +54,16 @@ def summarise(
             "started_at": old.started_at or timestamp(now),
             "finished_at": (old.finished_at or timestamp(now)) if finished else None,
             "created": created(study, ledger),
-            "highest_number": max(old.highest_number, ledger.highest_number),
+            "highest_number": number,
             "trials": counts,
             "running": len(ledger.shelf("holders")),
             "selector": f"scaletune.dev/study={study.metadata.name}",
-            **_sums(study, ledger, found),
+            "spent_seconds": round(spent, 6),
+            **_deleted(study, ledger, found),
             **_reached(study, ledger, finished=finished),
             "policy": policy_words(study),
             "progress": f"{ended}{limit}",
-            "gpu_hours": f"{spent_seconds(study, ledger) / 3600:.2f}{hours}",
+            "gpu_hours": f"{spent / 3600:.2f}{hours}",
             "best": best,
             "found": _found(best, found),
             "confirmation": found,
@@ -115,16 +114,17 @@ def _confirmed(
     return with_condition(conditions, new)
 
 
-def _sums(study: Study, ledger: Ledger, found: Confirmation | None) -> dict[str, object]:
-    """What deleted Trials have used and stored, and what all have used together."""
+def _deleted(study: Study, ledger: Ledger, found: Confirmation | None) -> dict[str, object]:
+    """What deleted Trials have used and stored, if there are any."""
+    if len(ledger.shelf("trials")) >= created(study, ledger) + _begun(found):
+        return {}
     old, spent = study.status, round(spent_seconds(study, ledger), 6)
-    sums: dict[str, object] = {"spent_seconds": spent}
-    if len(ledger.shelf("trials")) < created(study, ledger) + _begun(found):
-        stored = sum(len(ledger.shelf(name)) for name in ("decided", "undecided", "confirmed"))
-        number = max(old.highest_number, ledger.highest_number)
-        sums["device_seconds"] = round(max(old.device_seconds, spent - ledger.spent_seconds), 6)
-        sums["reports"] = max(old.reports, number - stored)
-    return sums
+    stored = sum(len(ledger.shelf(name)) for name in ("decided", "undecided", "confirmed"))
+    number = max(old.highest_number, ledger.highest_number)
+    return {
+        "device_seconds": round(max(old.device_seconds, spent - ledger.spent_seconds), 6),
+        "reports": max(old.reports, number - stored),
+    }
 
 
 def _begun(found: Confirmation | None) -> int:

@@ -13,6 +13,7 @@ that is furthest behind its share. What this policy does not do: any use of wall
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from scaletune.api import policy as api
@@ -78,7 +79,7 @@ class Promote:
 
         The quota counts every record of the rung, those of promoted and of failed trials too.
         """
-        for at, bracket in self._rungs():
+        for at, bracket in _rungs(len(self.levels), len(self.brackets.sizes)):
             waiting = ledger.waiting(self.levels[at], bracket)
             if not len(waiting):
                 continue
@@ -91,7 +92,8 @@ class Promote:
         """The best waiting trial of the highest rung, whatever the quota, until one is done."""
         if ledger.has_full_training():
             return None
-        for _, rungs in groupby(self._rungs(), key=lambda rung: rung[0]):
+        every = _rungs(len(self.levels), len(self.brackets.sizes))
+        for _, rungs in groupby(every, key=lambda rung: rung[0]):
             waits = [
                 (ledger.waiting(self.levels[at], bracket).at(0)[0], at, bracket)
                 for at, bracket in rungs
@@ -101,11 +103,6 @@ class Promote:
                 _, at, bracket = min(waits)
                 return self._best_waiting(ledger, at, bracket)
         return None
-
-    def _rungs(self) -> Iterator[tuple[int, int]]:
-        """(rung, bracket): the highest rung first, of equal ones the bracket with most trials."""
-        for at in reversed(range(len(self.levels) - 1)):
-            yield from ((at, bracket) for bracket in range(min(at + 1, len(self.brackets.sizes))))
 
     def _best_waiting(self, ledger: Ledger, at: int, bracket: int) -> tuple[Trial, int, Evidence]:
         level = self.levels[at]
@@ -151,3 +148,10 @@ class Promote:
         quota = len(rung) // self.eta
         within = promoted.rank(rung.at(quota)[0]) if quota < len(rung) else len(promoted)
         return most // self.eta + len(promoted) - within
+
+
+@lru_cache(maxsize=64)
+def _rungs(levels: int, brackets: int) -> tuple[tuple[int, int], ...]:
+    """(rung, bracket): the highest rung first, of equal ones the bracket with most trials."""
+    rungs = reversed(range(levels - 1))
+    return tuple((at, bracket) for at in rungs for bracket in range(min(at + 1, brackets)))

@@ -32,10 +32,12 @@ from scaletune.api.study import StudySpec
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import taken_before
-from scaletune.core.ranked import Key, Ranked
+from scaletune.core.ranked import Joined, Key, Ranked
 from scaletune.core.samplers.perturb import perturbed
 from scaletune.core.scaling import resolve
 from scaletune.core.seeds import stream
+
+Rung = Ranked | Joined
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Population:
                 yield level
             rank = members.rank((level + 1,))
 
-    def _has_quorum(self, rung: Ranked) -> bool:
+    def _has_quorum(self, rung: Rung) -> bool:
         return 2 * len(rung) >= self.size
 
     def _is_filling(self, ledger: Ledger) -> bool:
@@ -184,12 +186,12 @@ class Population:
         """How many of n give up, and from how many they take."""
         return min(n // 2, _part(self.pbt.fraction, self.size))
 
-    def _evidence(self, rung: Ranked, key: Key) -> Evidence:
+    def _evidence(self, rung: Rung, key: Key) -> Evidence:
         n = len(rung)
         return Evidence(n=n, rank=rung.rank(key), quota=n - self._share(n), against=None)
 
     def _donor_for(
-        self, ledger: Ledger, rung: Ranked, trial: Trial, at: int, evidence: Evidence
+        self, ledger: Ledger, rung: Rung, trial: Trial, at: int, evidence: Evidence
     ) -> Trial | None:
         assert evidence.rank is not None
         assert evidence.quota is not None
@@ -197,7 +199,7 @@ class Population:
             return None
         return self._drawn(ledger, rung, at, trial.index)
 
-    def _drawn(self, ledger: Ledger, rung: Ranked, at: int, index: int) -> Trial | None:
+    def _drawn(self, ledger: Ledger, rung: Rung, at: int, index: int) -> Trial | None:
         """One of the best at a milestone; if its checkpoint is not there, the next whose is."""
         count = min(self._share(len(rung)), rung.rank((True,)))  # of finite values
         if not count or at < self.kept_from:

@@ -42,6 +42,8 @@ class Policy(Protocol):
 
 def policy_of(study: Study) -> Policy:
     """The policy that a Study names."""
+    if (population := population_of(study)) is not None:
+        return population
     levels, brackets, spec = rungs.milestones(study), rungs.brackets(study), study.spec.policy
     if spec.asha is not None:
         return asha.policy(spec.asha, levels, brackets)
@@ -52,8 +54,6 @@ def policy_of(study: Study) -> Policy:
         return hyperband.policy(levels, spec.hyperband.eta, coming)
     if spec.carbs is not None:
         return carbs.Carbs(levels)
-    if (population := population_of(study)) is not None:
-        return population
     return full.Full(levels)
 
 

@@ -1,6 +1,8 @@
 """A simulation: one study with one seed, from its creation to its end."""
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scaletune.api.study import Study, StudyStatus
@@ -12,6 +14,7 @@ from scaletune.shells.simulate.world import Hopeless, Site, World
 
 TRIALS_MAX = 100_000
 SECONDS_MAX = 1e11
+COLLECTED_AFTER = 100_000  # objects
 LOOK_SECONDS_MIN = 1e-3  # sums of floats: a budget may be used up a little after it is due
 
 
@@ -28,13 +31,29 @@ class Setting:
 def simulate(setting: Setting, seed: int) -> Shell:
     """The study at its end. Raises ObjectiveError, and Hopeless when there would be none."""
     shell = begin(setting, seed)
+    with _collecting_rarely():
+        _to_its_end(shell)
+    return shell
+
+
+def _to_its_end(shell: Shell) -> None:
     for _ in turns(shell):
         if len(shell.trials) > TRIALS_MAX:
             raise Hopeless(
                 f"{len(shell.trials)} trials were created and the budget is not used up; set"
                 " budget.trials"
             )
-    return shell
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Cycles are searched for seldom: nearly all that a simulation makes is kept, or in none."""
+    usual = gc.get_threshold()
+    gc.set_threshold(COLLECTED_AFTER, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def begin(setting: Setting, seed: int) -> Shell:
