@@ -36,7 +36,7 @@ Figures = dict[str, float]
 def run(policy: Mapping[str, Any], seed: int) -> Figures:
     """One study, and what it found for 6, 12 and 24 runs."""
     began = time.process_time()
-    shell = simulate(Setting(_study(policy), _objective, Circumstances()), seed)
+    shell = simulate(Setting(_study(policy), objective, Circumstances()), seed)
     milliseconds = 1e3 * (time.process_time() - began) / len(shell.trials)
     ended = sorted(_ended(shell))
     sums = accumulate(seconds for _, seconds, _ in ended)
@@ -76,7 +76,7 @@ def _study(policy: Mapping[str, Any]) -> Study:
     return Study.model_validate({"metadata": {"name": "bench"}, "spec": spec})
 
 
-def _objective(
+def objective(
     parameters: Mapping[str, Any], start: int, until: int, seed: int, state: Any = None
 ) -> dict[str, Any]:
     values, seconds = Law().curve(parameters, seed)

@@ -11,15 +11,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Factor = NDArray[np.floating[Any]]
 
 STEPS = 25
 JITTER = 1e-6
 SQRT5 = math.sqrt(5.0)
+HALVED_FROM = 32  # rows
 _BOUNDS = math.log(1e-3), math.log(1e2)
 
 
@@ -97,10 +100,10 @@ class Surrogate:
         found: Array = kernel @ self._weights + scatter
         return found
 
-    def _inverse_factor(self, kernel: Array) -> Array:
+    def _inverse_factor(self, kernel: Array) -> Factor:
         """What makes values of this covariance, and noise, independent of each other."""
         noise = (self._found.noise + JITTER) * np.eye(len(kernel))
-        return np.linalg.inv(np.linalg.cholesky(kernel + noise))
+        return inverse_of_lower(np.linalg.cholesky(kernel + noise))
 
     def _kernel(self, at: Array, of: Array) -> Array:
         one, other = at / self._found.lengths, of / self._found.lengths
@@ -190,24 +193,26 @@ def _slope(
     rows: Array, values: Array, median: Array, spread: Array
 ) -> Callable[[Array], tuple[float, Array]]:
     """The negative log posterior and its gradient, by the logarithms of the hyperparameters."""
-    squares = (rows[:, None, :] - rows[None, :, :]) ** 2
-    eye, products, columns = np.eye(len(rows)), rows @ rows.T, rows.shape[1]
+    count, columns = rows.shape
+    squares = ((rows.T[:, :, None] - rows.T[:, None, :]) ** 2).reshape(columns, -1)
+    eye, products = np.eye(count), rows @ rows.T
 
     def slope(at: Array) -> tuple[float, Array]:
         lengths, (signal, noise, *linear) = np.exp(at[:columns]), np.exp(at[columns:])
-        distances = np.sqrt(squares @ lengths**-2)
-        smooth = signal * _matern(distances)
+        scaled = SQRT5 * np.sqrt(lengths**-2 @ squares).reshape(count, count)
+        decay = signal * np.exp(-scaled)
+        smooth = (1 + scaled + scaled**2 / 3) * decay  # as in `_matern`
         kernel = smooth + linear[0] * products if linear else smooth
         factor = np.linalg.cholesky(kernel + (noise + JITTER) * eye)
-        half = np.linalg.inv(factor)
+        half = inverse_of_lower(factor)
         inverse = half.T @ half
         weights = inverse @ values
         off = (at - median) / spread
         value = 0.5 * values @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         pull = np.outer(weights, weights) - inverse
-        inner = pull * (signal * 5 / 3) * (1 + SQRT5 * distances) * np.exp(-SQRT5 * distances)
+        inner = pull * (5 / 3) * (1 + scaled) * decay
         gradient = np.empty(len(at))
-        gradient[:columns] = -0.5 * np.tensordot(inner, squares, axes=2) * lengths**-2
+        gradient[:columns] = -0.5 * (squares @ inner.ravel()) * lengths**-2
         gradient[columns] = -0.5 * (pull * smooth).sum()
         gradient[columns + 1] = -0.5 * np.trace(pull) * noise
         if linear:
@@ -215,6 +220,17 @@ def _slope(
         return float(value), gradient + off / spread
 
     return slope
+
+
+def inverse_of_lower(factor: Factor) -> Factor:
+    """The inverse of a lower triangular matrix, by halves: nearly all of it is products."""
+    if len(factor) <= HALVED_FROM:
+        return np.linalg.inv(factor)
+    half, found = len(factor) // 2, np.zeros_like(factor)
+    first = found[:half, :half] = inverse_of_lower(factor[:half, :half])
+    second = found[half:, half:] = inverse_of_lower(factor[half:, half:])
+    found[half:, :half] = -second @ (factor[half:, :half] @ first)
+    return found
 
 
 def _matern(distances: Array) -> Array:
