@@ -239,6 +239,32 @@ def test_a_failed_one_is_replaced_by_a_child_of_one_of_the_best() -> None:
     assert action.spec.origin.kind == "Child"
 
 
+def test_a_failed_one_is_replaced_where_half_of_the_population_is_already() -> None:
+    of = study(4, budget={"trials": 5}, status={"created": 4})
+    trials = [
+        member(0, 0.2, 0.1, decisions=["Continue", "Continue"]),
+        member(1, 0.1, 0.2, decisions=["Continue", "Continue"]),
+        member(2, None, decisions=["Stop"]),
+        member(3),  # is far behind
+    ]
+    found = plan(of, trials, given.NOW).actions
+
+    [action] = [each for each in found if isinstance(each, Create)]
+    parent = action.spec.parent
+    assert parent is not None
+    assert (parent.trial, parent.step) == (0, 2)
+
+
+def test_before_half_of_the_population_has_come_a_failed_one_makes_room_for_a_new_one() -> None:
+    of = study(5, budget={"trials": 6}, status={"created": 5})
+    here = member(0, 0.2, decisions=["Continue"])
+    trials = [here, member(1, None, decisions=["Stop"]), member(2), member(3), member(4)]
+    [action] = plan(of, trials, given.NOW).actions
+
+    assert isinstance(action, Create)
+    assert action.spec.parent is None
+
+
 def trained(
     parameters: Mapping[str, Any], start: int, until: int, seed: int, state: Any = None
 ) -> dict[str, Any]:

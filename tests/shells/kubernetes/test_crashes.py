@@ -24,8 +24,9 @@ POLICIES = {
     "promote": {"asha": {"eta": 2, "min": 7, "mode": "Promote"}},
     "stop": {"asha": {"eta": 2, "min": 7, "mode": "Stop"}},
     "full": {},
+    "pbt": {"pbt": {"population": 3, "interval": 14, "resample": 0}},
 }
-NODES = {"promote": 2, "stop": 1, "full": 1}
+NODES = {"promote": 2, "stop": 1, "full": 1, "pbt": 1}
 
 
 def _cluster(policy: str) -> Cluster:
@@ -77,7 +78,8 @@ def _story(study: Study, trials: list[Trial]) -> object:
         (trial.status.state, trial.spec.until, [each.cause for each in trial.status.attempts])
         for trial in trials
     ]
-    return records, lives, study.status.best, study.status.created, study.status.progress
+    taken = [trial.status.exploits for trial in trials]
+    return records, lives, taken, study.status.best, study.status.created, study.status.progress
 
 
 @cache
@@ -103,6 +105,7 @@ def test_an_undisturbed_study_ends_with_nothing_left_running(policy: str) -> Non
     assert cluster.cleaned == lost
     assert {trial.metadata.name for trial in trials if trial.status.checkpoint is None} == lost
     assert lost or policy != "promote"
+    assert policy != "pbt" or any(trial.status.exploits for trial in trials)
 
 
 @pytest.mark.parametrize("death", Death)

@@ -15,10 +15,11 @@ until all have come; the one with the fewest milestones runs next. Only a checkp
 milestone is taken over, weights and parameters of the same trial.
 
 A trial that has failed, or is done, leaves room for another: a child of one of the best at the
-milestone that all the others have reached, or a new configuration before the first one.
+latest milestone that half of the population has reached, or a new configuration before the first
+one. (One that began where the last of the others are would rarely come to the end.)
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -74,12 +75,9 @@ class Population:
         if ledger.frame.until(trial) <= record.at:
             return "Pause", evidence
         is_beyond = any(each.at > record.at for each in trial.status.milestones)
-        donor = None
         if not is_beyond and self._has_quorum(rung):
-            donor = self._donor_for(ledger, rung, trial, record.at, evidence)
-        if donor is None:
-            return "Continue", evidence
-        return "Exploit", evidence.model_copy(update={"against": donor.index})
+            evidence = self._against(ledger, rung, record.at, trial.index, evidence)
+        return "Continue" if evidence.against is None else "Exploit", evidence
 
     def next_promotion(self, ledger: Ledger) -> tuple[Trial, int, Evidence] | None:
         """Who ran on and is to give up; else who waits where all have come, the best first.
@@ -126,8 +124,7 @@ class Population:
         self, ledger: Ledger, index: int
     ) -> tuple[Checkpoint, tuple[ParameterValue, ...], Origin] | None:
         """Where a new trial begins; None when it begins anew."""
-        members = ledger.shelf("members")
-        level = max(members.at(0)[0][0] if len(members) else 0, self.kept_from)
+        level = max(self._begun_from(ledger), self.kept_from)
         if level not in self.levels[:-1] or self._is_filling(ledger):
             return None
         donor = self._drawn(ledger, ledger.rung(level, 0), level, index)
@@ -147,10 +144,9 @@ class Population:
             key, _ = running.at(len(running) - 1)
             if rung.rank(key) < len(rung) - self._share(len(rung)):
                 continue
-            trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
-            donor = self._donor_for(ledger, rung, trial, level, evidence)
-            if donor is not None:
-                evidence = evidence.model_copy(update={"against": donor.index})
+            evidence = self._against(ledger, rung, level, key[-1], self._evidence(rung, key))
+            if evidence.against is not None:
+                trial = ledger.trial(key[-1])
                 return trial, ledger.frame.until(trial), evidence
         return None
 
@@ -160,11 +156,8 @@ class Population:
         if not level or ledger.shelf("members").at(0)[0][0] < level or self._is_filling(ledger):
             return None
         rung, (key, _) = ledger.rung(level, 0), ledger.waiting(level, 0).at(0)
-        trial, evidence = ledger.trial(key[-1]), self._evidence(rung, key)
-        donor = self._donor_for(ledger, rung, trial, level, evidence)
-        if donor is not None:
-            evidence = evidence.model_copy(update={"against": donor.index})
-        return trial, ledger.frame.above(level), evidence
+        evidence = self._against(ledger, rung, level, key[-1], self._evidence(rung, key))
+        return ledger.trial(key[-1]), ledger.frame.above(level), evidence
 
     def _latest(self, ledger: Ledger) -> Iterator[int]:
         """The milestones that are the latest one of some trial, the lowest first."""
@@ -174,6 +167,15 @@ class Population:
             if level:
                 yield level
             rank = members.rank((level + 1,))
+
+    def _begun_from(self, ledger: Ledger) -> int:
+        """The latest milestone before the end that half of the population has reached, or 0."""
+        before_end = self.levels[:-1]
+        # Who begins at a milestone has its quorum, so that it is there at all earlier ones, too.
+        first_without = bisect_left(
+            before_end, True, key=lambda level: not self._has_quorum(ledger.rung(level, 0))
+        )
+        return before_end[first_without - 1] if first_without else 0
 
     def _has_quorum(self, rung: Rung) -> bool:
         return 2 * len(rung) >= self.size
@@ -190,14 +192,16 @@ class Population:
         n = len(rung)
         return Evidence(n=n, rank=rung.rank(key), quota=n - self._share(n), against=None)
 
-    def _donor_for(
-        self, ledger: Ledger, rung: Rung, trial: Trial, at: int, evidence: Evidence
-    ) -> Trial | None:
+    def _against(
+        self, ledger: Ledger, rung: Rung, at: int, index: int, evidence: Evidence
+    ) -> Evidence:
+        """The same, and from whom a trial goes on if it is among the worst."""
         assert evidence.rank is not None
         assert evidence.quota is not None
         if evidence.rank < evidence.quota:
-            return None
-        return self._drawn(ledger, rung, at, trial.index)
+            return evidence
+        donor = self._drawn(ledger, rung, at, index)
+        return evidence if donor is None else evidence.model_copy(update={"against": donor.index})
 
     def _drawn(self, ledger: Ledger, rung: Rung, at: int, index: int) -> Trial | None:
         """One of the best at a milestone; if its checkpoint is not there, the next whose is."""
