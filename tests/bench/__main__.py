@@ -191,7 +191,8 @@ def _print(options: argparse.Namespace, workers: int, ours: report.Results) -> N
     for at in report.PERCENTS[1:]:
         _print_by_box(f"regret at {at[1:]} %", report.by_box(rows, at))
     if "random" in rows:
-        _print_by_box("regret at 100 %, less random's", report.against(rows, "random", "r100"))
+        for at, title in zip(report.FLOORS, HEAD[4:], strict=True):
+            _print_by_box(f"{title}, less random's", report.against(rows, "random", at))
 
 
 def _print_by_box(title: str, lines: list[list[str]]) -> None:

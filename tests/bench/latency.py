@@ -30,7 +30,7 @@ from tests.bench.pareto import objective as trained
 
 T = TypeVar("T")
 POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "asha Promote": {"asha": {}},
+    "asha Promote": {"asha": {"mode": "Promote"}},
     "asha Stop": {"asha": {"mode": "Stop"}},
     "hyperband": {"hyperband": {}},
     "successiveHalving": {"successiveHalving": {}},

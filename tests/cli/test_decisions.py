@@ -345,7 +345,7 @@ def test_a_trial_without_a_state_holds_its_place_while_its_record_is_undecided(
         "metadata: {name: s}\n"
         "spec:\n"
         "  training: {unit: Step, max: 9}\n"
-        "  policy: {asha: {eta: 3, min: 1}}\n"
+        "  policy: {asha: {eta: 3, min: 1, mode: Promote}}\n"
         "  budget: {trials: 9}\n"
         "---\n"
         "kind: Trial\n"

@@ -73,7 +73,7 @@ def _study(namespace: str) -> dict[str, Any]:
         [*studies.QUADRATIC, "--sleep", "0.4"],
         parallelism=8,
         training={"unit": "Step", "max": 12},
-        policy={"asha": {"eta": 4, "min": 3}},
+        policy={"asha": {"eta": 4, "min": 3, "mode": "Promote"}},
         budget={"trials": TRIALS},
         checkpoints=studies.claim(),
     )

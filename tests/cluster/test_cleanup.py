@@ -17,7 +17,7 @@ from tests.cluster.operators import Operator, wait_until
 
 ASHA: dict[str, Any] = {
     "training": {"unit": "Step", "max": 4},
-    "policy": {"asha": {"eta": 2, "min": 2}},
+    "policy": {"asha": {"eta": 2, "min": 2, "mode": "Promote"}},
     "budget": {"trials": 4},
     "parallelism": 4,
 }

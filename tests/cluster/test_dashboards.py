@@ -35,7 +35,7 @@ def _study(namespace: str) -> dict[str, Any]:
         initial=[{"x": x, "diverge": NEVER} for x in (0.3, 0.6, 0.9)] + [{"x": 0.5, "diverge": 4}],
         # Prometheus comes to a new pod after five seconds: long enough that it sees the first rung.
         training={"unit": "Step", "max": 24},
-        policy={"asha": {"eta": 2, "min": 12}},
+        policy={"asha": {"eta": 2, "min": 12, "mode": "Promote"}},
         budget={"trials": 4, "gpuHours": 1, "duration": "1h"},
         checkpoints=studies.claim(),
     )

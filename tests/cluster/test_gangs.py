@@ -86,7 +86,7 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
         initial=[{"x": 0.25}, {"x": 0.75}],
         training={"unit": "Step", "max": 24},
         # One rung at 6, and from there a long way to the end.
-        policy={"asha": {"eta": 4, "min": 6}},
+        policy={"asha": {"eta": 4, "min": 6, "mode": "Promote"}},
         budget={"trials": 2},
     )
     two_nodes.apply(made)

@@ -27,7 +27,7 @@ def _run(cluster: Connection, namespace: str, name: str) -> None:
             namespace,
             name,
             parallelism=2,
-            policy={"asha": {"eta": 3, "min": 1}},
+            policy={"asha": {"eta": 3, "min": 1, "mode": "Promote"}},
             budget={"trials": 3},
             checkpoints=studies.claim(),
         )

@@ -103,7 +103,7 @@ def _is_refused(cluster: Connection, token: str, folder: Path) -> bool:
 
 
 def _apply(cluster: Connection, namespace: str, name: str) -> None:
-    policy = {"asha": {"eta": 3, "min": 1}}
+    policy = {"asha": {"eta": 3, "min": 1, "mode": "Promote"}}
     bounds: Json = {"parallelism": 2, "budget": {"trials": 2}, "checkpoints": studies.claim()}
     cluster.apply(studies.study(namespace, name, policy=policy, **bounds))
 

@@ -212,7 +212,7 @@ def test_real_torchrun_trains_in_restricted_pods_and_the_best_goes_on_from_its_c
         parameters=[{"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "Log"}}],
         initial=[{"learning_rate": 1e-2}, {"learning_rate": 1e-5}],
         training={"unit": "Step", "max": 120},
-        policy={"asha": {"eta": 2, "min": 60}},
+        policy={"asha": {"eta": 2, "min": 60, "mode": "Promote"}},
         budget={"trials": 2},
         checkpoints=studies.claim(),
     )

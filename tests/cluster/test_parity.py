@@ -28,7 +28,7 @@ from tests.shells.local.laptop import Laptop
 
 Json = dict[str, Any]
 POLICIES: dict[str, Json] = {
-    "promote": {"asha": {"eta": 2, "min": 1}},
+    "promote": {"asha": {"eta": 2, "min": 1, "mode": "Promote"}},
     "stop": {"asha": {"eta": 2, "min": 1, "mode": "Stop"}},
     "halving": {"successiveHalving": {"eta": 2, "min": 1}},
     "hyperband": {"hyperband": {"eta": 2, "min": 1}},

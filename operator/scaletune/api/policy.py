@@ -25,9 +25,9 @@ class Asha(Model):
     """min is the first rung, in training.unit. The rungs are min, min*eta, min*eta^2, ... below
     training.max, and training.max. Left out, there are four rungs below training.max. It should
     lie after the learning rate's warm-up."""
-    mode: Literal["Promote", "Stop"] = "Promote"
-    """mode Promote pauses every trial at each rung with a checkpoint, and resumes the best; mode
-    Stop lets trials run on and stops the weak for ever, which needs no checkpoints."""
+    mode: Literal["Promote", "Stop"] = "Stop"
+    """mode Stop lets trials run on and stops the weak for ever, which needs no checkpoints; mode
+    Promote pauses every trial at each rung with a checkpoint, and resumes the best."""
     brackets: Annotated[Int, Field(ge=1, le=64)] = 1
     """brackets is in how many groups trials are compared; each begins one rung above the one
     before, with fewer trials, in Hyperband's proportions. Several are a hedge against first rungs

@@ -46,7 +46,7 @@ def raw_study(pod: Json | None = None, **spec: Any) -> Json:
             "objectives": [{"metric": "loss", "goal": "Minimize"}],
             "parameters": [{"name": "x", "float": {"min": 0, "max": 1}}],
             "training": {"unit": "Step", "max": 27},
-            "policy": {"asha": {"eta": 3, "min": 3}},
+            "policy": {"asha": {"eta": 3, "min": 3, "mode": "Promote"}},
             "budget": {"trials": 4},
             "checkpoints": {"persistentVolumeClaim": {"claimName": "checkpoints"}},
             "template": template,

@@ -23,7 +23,7 @@ STUDY = Study.model_validate(
             "objectives": [{"metric": "loss", "goal": "Minimize"}],
             "parameters": [{"name": "x", "float": {"min": 0, "max": 1}}],
             "training": {"unit": "Step", "max": 4},
-            "policy": {"asha": {"eta": 2, "min": 1}},
+            "policy": {"asha": {"eta": 2, "min": 1, "mode": "Promote"}},
             "template": {"pod": {}},
         },
     }
