@@ -99,7 +99,8 @@ def test_only_the_pod_template_configurations_and_the_one_union_are_opaque() -> 
     opaque = {path for path, part in PARTS if "x-kubernetes-preserve-unknown-fields" in part}
 
     listed = "study.spec.sampler.list.configurations[]"
-    taken_over = {"study.status.prior.configurations[]", "study.status.prior.center"}
+    seen = "study.status.prior.observations[].configurations[]"
+    taken_over = {"study.status.prior.configurations[]", "study.status.prior.center", seen}
     scheduled = "study.spec.schedule[].values"
     added = "study.spec.warmStart[].added"
     assert opaque == {

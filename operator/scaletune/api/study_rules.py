@@ -60,6 +60,21 @@ SPEC_RULES: Final = (
     ),
     *CARBS_RULES,
     rule(
+        "!has(self.warmStart) || self.warmStart.all(w, w.mode != 'Observations')"
+        " || !has(self.sampler.random) && !has(self.sampler.sobol) && !has(self.sampler.grid)"
+        " && !has(self.sampler.list)",
+        "only the adaptive sampler learns from mode Observations; leave the sampler out, or use"
+        " mode Configurations",
+        fieldPath=".warmStart",
+    ),
+    rule(
+        "!has(self.warmStart) || self.warmStart.all(w, w.mode != 'Observations')"
+        " || !has(self.policy.carbs)",
+        "policy carbs learns nothing from mode Observations; use mode Center, where it begins, or"
+        " Configurations",
+        fieldPath=".warmStart",
+    ),
+    rule(
         "!has(oldSelf.confirm) || has(self.confirm)",
         "confirm cannot be removed; set spec.state to Stopped to end the study without it",
         fieldPath=".confirm",

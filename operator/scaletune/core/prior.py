@@ -6,7 +6,8 @@ in the new Study's status: `plan` never reads another study, and waits until it 
 Only ranks within an earlier study count: its values belong to another budget, model or data. A
 value that the new space does not have is handled by one rule, and told: a number beyond the range
 is moved to the nearer end; whatever else is not in the space is left out, and takes the center or
-a draw, as in one of `initial`.
+a draw, as in one of `initial`. Observations are not moved: what was seen elsewhere was not seen
+here.
 """
 
 import json
@@ -19,9 +20,18 @@ from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.space import ChoiceSpace, FloatSpace, IntSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
-from scaletune.api.warm_start import CONFIGURATIONS_MAX, MESSAGE_MAX, Prior, WarmStart
-from scaletune.core.frame import sign_of
+from scaletune.api.warm_start import (
+    CONFIGURATIONS_MAX,
+    MESSAGE_MAX,
+    OBSERVATIONS_MAX,
+    Observed,
+    Prior,
+    WarmStart,
+)
+from scaletune.core.frame import Frame, sign_of
 from scaletune.core.samplers.draws import Value
+
+OBSERVATIONS_BYTES = 2**16  # a Study is written often, and etcd takes no more than 1.5 MiB
 
 Given = dict[str, Value]
 Stored = tuple[Study, Iterable[Trial]]
@@ -79,11 +89,17 @@ def prior(spec: StudySpec, earlier: Mapping[str, Stored]) -> Prior:
     """What is taken over from all that `spec.warmStart` names. Raises NoPriorError."""
     configurations: dict[str, Given] = {}
     center: Given = {}
-    told = []
+    told, seen = [], list[Observed]()
+    learned_from = sum(entry.mode == "Observations" for entry in spec.warm_start)
     own = [json.dumps(each, sort_keys=True) for each in spec.initial]
     for entry in spec.warm_start:
         study, trials = _judged(spec, entry, earlier.get(entry.study))
         translation = Translation(spec, study.spec, entry)
+        if entry.mode == "Observations":
+            seen.append(_observed(translation, study, trials, learned_from))
+            count = _counted(len(seen[-1].configurations), "observation")
+            told.append(f"{count} from {entry.study}{translation.words()}")
+            continue
         best = _configurations(translation, best_first(study, trials))
         if entry.mode == "Center":
             center = best[0]
@@ -93,13 +109,18 @@ def prior(spec: StudySpec, earlier: Mapping[str, Stored]) -> Prior:
             key = json.dumps(each, sort_keys=True)
             if key not in own and len(configurations) < CONFIGURATIONS_MAX:
                 configurations.setdefault(key, each)
-        count = f"{len(best)} configuration" + ("s" if len(best) > 1 else "")
+        count = _counted(len(best), "configuration")
         told.append(f"{count} from {entry.study}{translation.words()}")
     return Prior(
         configurations=tuple(configurations.values()),
         center=center or None,
+        observations=tuple(seen),
         message="; ".join(told)[:MESSAGE_MAX],
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number > 1 else "")
 
 
 def _judged(spec: StudySpec, entry: WarmStart, found: Stored | None) -> Stored:
@@ -141,11 +162,7 @@ def _configurations(translation: "Translation", best: Iterable[Trial]) -> list[G
         if translated:
             found.setdefault(json.dumps(translated, sort_keys=True), translated)
     if not judged:
-        raise NoPriorError(
-            "NothingFound",
-            f"spec.warmStart: no trial of {name} has a value, so there is nothing to begin with;"
-            " make a new Study that does not name it",
-        )
+        raise _nothing_found(name)
     if not found:
         raise NoPriorError(
             "NothingInCommon",
@@ -153,6 +170,61 @@ def _configurations(translation: "Translation", best: Iterable[Trial]) -> list[G
             f" take; it searched {', '.join(each.name for each in translation.theirs.parameters)}",
         )
     return list(found.values())
+
+
+def _observed(
+    translation: "Translation", study: Study, trials: Iterable[Trial], share_of: int
+) -> Observed:
+    """What the trials came to, the best first: by how far they were trained, then the value."""
+    frame, good, bad = Frame.of(study), [], []
+    for trial in sorted(trials, key=lambda each: each.index):
+        records = [each for each in trial.status.milestones if each.decision != "Void"]
+        if trial.spec.role != "Search" or not records:
+            continue
+        last = max(records, key=lambda each: each.at)
+        failed, score, index = frame.rank_key(trial, last)
+        values = translation.as_it_was(trial)
+        if values and failed:
+            bad.append(values)
+        elif values:
+            good.append((-last.at / frame.full(trial), score, index, values))
+    ranked = [values for *_, values in sorted(good, key=lambda each: each[:3])]
+    if not ranked:
+        raise _nothing_observed(translation, any(best_first(study, trials)))
+    size = max(len(json.dumps(values)) for values in (*ranked, *bad))
+    most = max(1, min(OBSERVATIONS_MAX, OBSERVATIONS_BYTES // size) // share_of)
+    places = _spread(len(ranked) + len(bad), most)
+    chosen = tuple([*ranked, *bad][place] for place in places)
+    failures = sum(place >= len(ranked) for place in places)
+    return Observed(study=translation.entry.study, configurations=chosen, failed=failures)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Places in an order: all, or the first ones, and of the others some that lie evenly."""
+    if count <= most:
+        return list(range(count))
+    first = most // 2
+    rest = most - first
+    return [*range(first), *(first + i * (count - first) // rest for i in range(rest))]
+
+
+def _nothing_observed(translation: "Translation", found: bool) -> NoPriorError:
+    name = translation.entry.study
+    if not found:
+        return _nothing_found(name)
+    return NoPriorError(
+        "NothingInCommon",
+        f"spec.warmStart: {name} has seen nothing that could be a trial of this study"
+        f"{translation.words()}. Use mode Configurations, which moves values into the ranges",
+    )
+
+
+def _nothing_found(name: str) -> NoPriorError:
+    return NoPriorError(
+        "NothingFound",
+        f"spec.warmStart: no trial of {name} has a value, so there is nothing to begin with;"
+        " make a new Study that does not name it",
+    )
 
 
 def best_first(study: Study, trials: Iterable[Trial]) -> list[Trial]:
@@ -181,8 +253,7 @@ class Translation:
 
     def of(self, trial: Trial) -> Given:
         """A trial's configuration; empty when nothing of it is left."""
-        known, found = known_values(self.spec, self.theirs, trial), Given()
-        self.left_out.update(each.name for each in trial.spec.values if each.name not in known)
+        known, found = self._known(trial), Given()
         for parameter in self.spec.parameters:
             if parameter.name not in known:
                 continue
@@ -193,6 +264,14 @@ class Translation:
             self.moved[parameter.name] += value != known[parameter.name]
             found[parameter.name] = value
         return {**self._added(known), **found} if found else {}
+
+    def as_it_was(self, trial: Trial) -> Given:
+        """The values of the parameters of both; empty where this study cannot take one of them."""
+        known = self._known(trial)
+        found = {each.name: each for each in self.spec.parameters if each.name in known}
+        strange = [name for name in found if fitting(found[name], known[name]) != known[name]]
+        self.left_out.update(strange)
+        return {} if strange else {name: known[name] for name in found}
 
     def words(self) -> str:
         """What a person should know of it."""
@@ -208,6 +287,11 @@ class Translation:
             )
             if names
         )
+
+    def _known(self, trial: Trial) -> Given:
+        known = known_values(self.spec, self.theirs, trial)
+        self.left_out.update(each.name for each in trial.spec.values if each.name not in known)
+        return known
 
     def _added(self, known: Given) -> Given:
         added = self.entry.added or {}

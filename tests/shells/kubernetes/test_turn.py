@@ -67,6 +67,33 @@ def test_a_study_waits_for_an_earlier_one_and_begins_with_its_best_when_it_has_e
     asyncio.run(scenario())
 
 
+def test_what_an_earlier_study_has_seen_is_stored_with_the_study_that_learns_from_it() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        earlier, trial = _earlier()
+        owner = cluster.add(STUDY, earlier)["metadata"]["uid"]
+        owners = [{"uid": owner, "controller": True, "kind": "Study", "name": "old"}]
+        trial["metadata"]["ownerReferences"] = owners
+        cluster.add(TRIAL, trial)
+        ended = {"type": "Finished", "status": "True", "reason": "Completed"}
+        [raw] = cluster.all(STUDY)
+        await cluster.replace(STUDY, {**raw, "status": {"conditions": [ended]}}, "status")
+        study = given.raw_study(warmStart=[{"study": "old", "mode": "Observations"}])
+        study["metadata"] = {"name": "s", "namespace": "ml"}
+        cluster.add(STUDY, study)
+        shell = Shell(cluster, Settings())
+        await _turn(cluster, shell)
+        await shell.stop()
+
+        [raw] = [each for each in cluster.all(STUDY) if each["metadata"]["name"] == "s"]
+        [observed] = raw["status"]["prior"]["observations"]
+        assert (observed["study"], observed["configurations"]) == ("old", [{"x": 0.25}])
+        assert raw["status"]["prior"]["configurations"] == []
+        assert [each for each in cluster.all(TRIAL) if each["spec"]["study"] == "s"]
+
+    asyncio.run(scenario())
+
+
 async def _unready(cluster: Cluster, shell: Shell) -> str:
     """Why the Study is not ready after a turn."""
     await _turn(cluster, shell)

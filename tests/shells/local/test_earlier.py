@@ -89,6 +89,31 @@ def test_a_simulation_begins_with_the_best_of_a_run_too_and_replays_the_same(
     assert replayed["decisions"] == found["decisions"]
 
 
+def test_what_an_earlier_run_has_seen_is_learned_from_in_every_shell_and_replays_the_same(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_earlier(laptop)
+    monkeypatch.chdir(laptop.home)
+    begins = [{"study": "old", "mode": "Observations"}]
+    laptop.write_study(warmStart=begins, budget={"trials": 3})
+    (laptop.home / "objective.py").write_text(
+        "def f(parameters, start, until, seed, state=None):\n"
+        "    return {'value': parameters['x'], 'seconds': 1.0}\n"
+    )
+    options = ["--objective", "objective.py:f", "--ledger", "ledgers"]
+    [found] = scaletune_json("simulate", laptop.study_file, *options)["seeds"]
+    replayed = scaletune_json("replay", "ledgers/study.yaml", "ledgers/seed-0.jsonl")
+    assert replayed["decisions"] == found["decisions"]
+
+    done = laptop.run()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "begins  with 3 observations from old" in done.stdout
+    origins = [trial.spec.origin.kind for trial in laptop.trials if trial.spec.origin]
+    assert origins == ["Random", "Random", "WarmStart"]
+    assert replayed_decisions(laptop) == stored_decisions(laptop)
+
+
 def test_a_plan_of_a_study_whose_earlier_ones_are_not_read_is_not_made(laptop: Laptop) -> None:
     laptop.write_study(warmStart=[{"study": "old"}])
     done = scaletune("plan", "-f", laptop.study_file)

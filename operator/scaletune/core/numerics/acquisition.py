@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaletune.core.numerics.gaussian_process import Array, Surrogate, fit, normal_scores
+from scaletune.core.numerics.lessons import Expectation, Lesson
 from scaletune.core.numerics.normal import normal_distribution
 
 FAR = 12.0  # deviations
@@ -51,7 +52,12 @@ def columns(axes: Sequence[Axis], points: Array, trained: Array | float) -> Arra
 
 
 def best_candidate(
-    axes: Sequence[Axis], fitted_on: Seen, seen: Seen, pending: Array, candidates: Array
+    axes: Sequence[Axis],
+    fitted_on: Seen,
+    seen: Seen,
+    pending: Array,
+    candidates: Array,
+    lessons: Sequence[Lesson] = (),
 ) -> int:
     """Which candidate has the greatest expected improvement, trained in full.
 
@@ -60,14 +66,19 @@ def best_candidate(
     the model sees: else, where it takes a rough function for noise, it tries the best over and
     over, and the equally good copies of one configuration are all trained on.
 
-    The hyperparameters are those of `fitted_on`, which changes more rarely than what is seen.
+    The hyperparameters, and how far lessons are trusted, are those of `fitted_on`, which changes
+    more rarely than what is seen.
     """
-    rows = columns(axes, seen.points, seen.trained)
-    values = normal_scores(seen.scores)
-    found = fit(columns(axes, fitted_on.points, fitted_on.trained), normal_scores(fitted_on.scores))
-    surrogate = Surrogate(rows, values, found)
-    target = float(surrogate.mean(rows).min())
+    scores = normal_scores(fitted_on.scores)
+    expected = Expectation(lessons, fitted_on.points, scores, fitted_on.trained)
+    found = fit(
+        columns(axes, fitted_on.points, fitted_on.trained), scores - expected.of(fitted_on.points)
+    )
+    rows, before = columns(axes, seen.points, seen.trained), expected.of(seen.points)
+    surrogate = Surrogate(rows, normal_scores(seen.scores) - before, found)
     mean, deviation = surrogate.expect(columns(axes, candidates, 1.0), columns(axes, pending, 1.0))
+    mean = mean + expected.of(candidates)
+    target = float((surrogate.mean(rows) + before).min())
     tried = columns(axes, np.vstack([seen.points, pending]), 1.0)
     left = np.log(surrogate.apart(columns(axes, candidates, 1.0), tried))
     return int(np.argmax(log_expected_improvement(mean, deviation, target) + left))

@@ -5,6 +5,8 @@ nothing can mislead; mutations of the best (as in PriorBand, arXiv:2306.12370), 
 and a Gaussian process over configuration and length of training, which predicts what a candidate
 would come to if it were trained in full. The first trials are all drawn. Where the user has named
 centers, half of the draws lie around them: a good center helps at once, a bad one costs little.
+Where earlier studies give observations, a third of the first trials are the best of these, and the
+model expects what they lead to expect, once own values tell how far they are to be trusted.
 
 The model sees a bounded number of records of every rung, so that its cost does not grow with the
 study; of their values only the order counts. What it is fitted on changes at a few record numbers
@@ -22,9 +24,11 @@ from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
-from scaletune.core.numerics.acquisition import Axis, Seen, best_candidate, neighbours
+from scaletune.core.numerics.acquisition import Axis, Seen, best_candidate, columns, neighbours
 from scaletune.core.numerics.gaussian_process import Array
+from scaletune.core.numerics.lessons import Lesson, Places
 from scaletune.core.ranked import Key
+from scaletune.core.samplers import earlier
 from scaletune.core.samplers.draws import Value, fraction_of, uniform, value_at
 from scaletune.core.seeds import Stream, stream
 
@@ -49,14 +53,17 @@ Row = tuple[int, Key]  # milestone and key of a record
 def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin]:
     """The configuration of a trial, by the part of the mixture whose turn it is."""
     spec, random = study.spec, stream(study.spec.seed, index, "what to try next")
-    turn = PATTERN[index % len(PATTERN)] if index >= DRAWN_FIRST else "Random"
+    turn = PATTERN[index % len(PATTERN)]
+    if index < DRAWN_FIRST:
+        return _again(study, index, random) if turn == "Mutation" else _drawn(spec, index, random)
     best = _best(ledger) if turn != "Random" else []
     if not best:
         return _drawn(spec, index, random)
     cube = _cube(spec.parameters)
     if turn == "Mutation":
         return _mutation(cube, ledger, best, random)
-    return _proposed(cube, ledger, best, random), Origin(kind="Model")
+    lessons = earlier.lessons(study, cube.view, cube.where)
+    return _proposed(cube, ledger, best, random, lessons), Origin(kind="Model")
 
 
 # ---- the parts of the mixture
@@ -73,6 +80,19 @@ def _drawn(spec: StudySpec, index: int, random: Stream) -> tuple[dict[str, Value
         around = fraction_of(parameter, parameter.space.center)
         values[parameter.name] = value_at(parameter, _near(parameter, around, random))
     return values, Origin(kind="Center")
+
+
+def _again(study: Study, index: int, random: Stream) -> tuple[dict[str, Value], Origin]:
+    """The best of an earlier study, the next best at the next turn; of several by turns."""
+    values, origin = _drawn(study.spec, index, random)
+    prior, turn = study.status.prior, index // len(PATTERN)
+    studies = () if prior is None else prior.observations
+    if not studies:
+        return values, origin
+    of, place = studies[turn % len(studies)], turn // len(studies)
+    if place >= len(of.configurations) - of.failed:
+        return values, origin
+    return {**values, **of.configurations[place]}, Origin(kind="WarmStart")
 
 
 def _near(parameter: Parameter, around: float, random: Stream) -> float:
@@ -101,7 +121,7 @@ def _mutation(
 
 
 def _proposed(
-    cube: "Cube", ledger: Ledger, best: Sequence[Trial], random: Stream
+    cube: "Cube", ledger: Ledger, best: Sequence[Trial], random: Stream, lessons: Sequence[Lesson]
 ) -> dict[str, Value]:
     """The candidate that the model thinks most of."""
     anywhere = _uniforms(random, CANDIDATES, cube.size)
@@ -113,7 +133,7 @@ def _proposed(
     pending = np.array([cube.point(trial) for trial in _pending(ledger)]).reshape(-1, cube.size)
     seen = _seen(cube, ledger, _rows(ledger))
     fitted_on = _seen(cube, ledger, _rows_for_fit(ledger))
-    chosen = best_candidate(cube.axes, fitted_on, seen, pending, candidates)
+    chosen = best_candidate(cube.axes, fitted_on, seen, pending, candidates, lessons)
     return cube.values(candidates[chosen])
 
 
@@ -216,6 +236,14 @@ class Cube:
                 self._points.clear()
             found = self._points[id(values)] = values, point
         return found[1]
+
+    def where(self, place: int, value: Value) -> float:
+        """The fraction of one value."""
+        return fraction_of(self._parameters[place], value)
+
+    def view(self, points: Array, places: Places) -> Array:
+        """What a model of earlier observations sees: some of the parameters."""
+        return columns([self.axes[place] for place in places], points[:, places], 1.0)
 
     def values(self, at: Array) -> dict[str, Value]:
         """The configuration at a point."""
