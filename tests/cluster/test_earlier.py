@@ -1,6 +1,10 @@
-"""A Study that begins with what an earlier one of its namespace has found, on a real API server."""
+"""Studies that begin with what an earlier one of the namespace has found, on a real API server."""
+
+from typing import Any
 
 from scaletune.api.conditions import READY, condition
+from scaletune.api.study import Study
+from scaletune.api.trial import Trial
 from tests.cluster import studies
 from tests.cluster.connection import Connection
 from tests.cluster.operators import Operator, wait_until
@@ -8,34 +12,52 @@ from tests.cluster.operators import Operator, wait_until
 STOP = {"asha": {"eta": 3, "min": 1, "mode": "Stop"}}
 
 
-def test_a_study_waits_for_an_earlier_one_and_begins_with_its_best_as_on_a_laptop(
+def test_studies_wait_for_an_earlier_one_and_begin_with_what_it_has_found_as_on_a_laptop(
     cluster: Connection, namespace: str, operator: Operator
 ) -> None:
-    begins = [{"study": "old", "top": 2}]
+    small: dict[str, Any] = {"policy": STOP, "budget": {"trials": 3}}
+    again, learns = [{"study": "old", "top": 2}], [{"study": "old", "mode": "Observations"}]
     cluster.apply(
-        studies.study(namespace, "new", warmStart=begins, policy=STOP, budget={"trials": 3})
+        studies.study(namespace, "new", warmStart=again, **small),
+        studies.study(namespace, "learner", warmStart=learns, **small),
     )
 
-    def reason() -> str:
-        found = condition(studies.stored(cluster, namespace, "new")[0].status.conditions, READY)
+    def reason(name: str) -> str:
+        found = condition(studies.stored(cluster, namespace, name)[0].status.conditions, READY)
         return "" if found is None else found.reason
 
-    wait_until("it says what it waits for", lambda: reason() == "EarlierStudyMissing", 60)
-    cluster.apply(studies.study(namespace, "old", policy=STOP, budget={"trials": 3}, parallelism=3))
+    wait_until(
+        "both say what they wait for",
+        lambda: {reason("new"), reason("learner")} == {"EarlierStudyMissing"},
+        60,
+    )
+    cluster.apply(studies.study(namespace, "old", parallelism=3, **small))
     _, before = studies.wait_for_end(cluster, namespace, "old", seconds_max=120)
-    study, trials = studies.wait_for_end(cluster, namespace, "new", seconds_max=120)
-
-    assert study.status.prior is not None
-    assert study.status.prior.message == "2 configurations from old"
     ranks = {
         trial.spec.used["x"]: max((each.at, -(each.value or 0)) for each in trial.status.milestones)
         for trial in before
     }
     best = sorted(ranks, key=lambda x: ranks[x], reverse=True)
+    study, trials = studies.wait_for_end(cluster, namespace, "new", seconds_max=120)
+    learner, learned = studies.wait_for_end(cluster, namespace, "learner", seconds_max=120)
+
+    assert (begun(study), begun(learner)) == (
+        "2 configurations from old",
+        "3 observations from old",
+    )
     assert [trial.spec.used["x"] for trial in trials][:2] == best[:2]
-    assert [trial.spec.origin.kind for trial in trials if trial.spec.origin] == [
-        *["WarmStart"] * 2,
-        "Random",
-    ]
-    assert studies.decisions(trials) == studies.replayed(study, trials)
+    assert origins(trials) == ["WarmStart", "WarmStart", "Random"]
+    assert learned[2].spec.used["x"] == best[0]
+    assert origins(learned) == ["Random", "Random", "WarmStart"]
+    for one, its in ((study, trials), (learner, learned)):
+        assert studies.decisions(its) == studies.replayed(one, its)
     assert operator.complaints() == []
+
+
+def begun(study: Study) -> str:
+    assert study.status.prior is not None
+    return study.status.prior.message
+
+
+def origins(trials: list[Trial]) -> list[str]:
+    return [trial.spec.origin.kind for trial in trials if trial.spec.origin]
