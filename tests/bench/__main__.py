@@ -28,6 +28,7 @@ from tests.bench import (
     pareto,
     population,
     report,
+    reuse,
     schedules,
     suites,
 )
@@ -50,6 +51,9 @@ def main() -> None:
         return
     if options.suite == "laws":
         _run_laws(options)
+        return
+    if options.suite == "reuse":
+        _run_reuse(options)
         return
     if options.suite == "latency":
         _run_latency()
@@ -108,6 +112,18 @@ def _run_laws(options: argparse.Namespace) -> None:
         print(report.markdown(laws.HEAD, laws.table(found, parameter)), end="\n\n")
 
 
+def _run_reuse(options: argparse.Namespace) -> None:
+    for pair in reuse.pairs(options.data):
+        jobs = [(pair, way, seed) for seed in _seeds(options) for way in reuse.WAYS]
+        found: dict[str, list[reuse.Figures]] = {}
+        with ProcessPoolExecutor(options.jobs) as pool:
+            regrets = pool.map(reuse.run, *zip(*jobs, strict=True))
+            for (_, way, _), each in zip(jobs, regrets, strict=True):
+                found.setdefault(way, []).append(each)
+        print(f"\n### reuse, {reuse.WORKERS} workers: {pair[0]} after {pair[1]}\n")
+        print(report.markdown(reuse.HEAD, reuse.table(found)), flush=True)
+
+
 def _run_latency() -> None:
     """Policies beside more and more trials, the default sampler, and a whole simulated study."""
     sizes = (1000, 10_000)
@@ -129,7 +145,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "suite",
-        choices=[*suites.SUITES, "pareto", "pbt", "laws", "latency"],
+        choices=[*suites.SUITES, "pareto", "pbt", "laws", "reuse", "latency"],
         nargs="?",
         default="main",
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaletune.api.study import Study
+from scaletune.api.warm_start import Prior
 from scaletune.core import budget
 from scaletune.shells.simulate.faults import Circumstances, Failures, Overhead
 from scaletune.shells.simulate.shell import Shell
@@ -35,6 +36,8 @@ class Cell:
     """trainings is the budget: as many full trainings, one after the other, on each worker."""
     mtbf: float = math.inf
     """mtbf of a node, in full trainings."""
+    prior: Prior | None = None
+    """prior is what was taken over from earlier studies."""
 
     @property
     def stretch(self) -> float:
@@ -64,7 +67,8 @@ def study(cell: Cell) -> Study:
         "template": {"pod": {}},
         **cell.policy,
     }
-    return Study.model_validate({"metadata": {"name": "bench"}, "spec": spec})
+    status = {} if cell.prior is None else {"prior": cell.prior}
+    return Study.model_validate({"metadata": {"name": "bench"}, "spec": spec, "status": status})
 
 
 def run(cell: Cell) -> Result:
