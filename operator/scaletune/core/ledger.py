@@ -204,10 +204,13 @@ def _facts(frame: Frame, trial: Trial, but: Collection[int] = ()) -> Iterator[Fa
         yield (None, "ended", (end, trial.index)), None
     if state in TERMINAL:
         return
-    if lifecycle.holds_place(trial, state, has_work=level is not None):
+    is_placed = lifecycle.holds_place(trial, state, has_work=level is not None)
+    if is_placed:
         yield (None, "holders", key), None
     if trial.spec.state == "Stopped":
         return
+    if is_placed and (level is None or frame.population or trial.spec.state == "Paused"):
+        yield (None, "going on", key), None  # perhaps: all that may without another place
     if frame.population and trial.status.failure is None and is_search:
         yield from _member_facts(frame, trial)
     if any(record.decision == "Stop" for record in records):

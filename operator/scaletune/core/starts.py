@@ -39,8 +39,11 @@ def next_start(study: Study, ledger: Ledger) -> Start | None:
 
     Without a free place only a trial that still holds its own can: nothing new is thought of then.
     """
+    is_full = len(ledger.shelf("holders")) >= study.spec.parallelism
+    if is_full and not len(ledger.shelf("going on")):
+        return None
     on = promoted(study, ledger)
-    if on is not None or len(ledger.shelf("holders")) >= study.spec.parallelism:
+    if on is not None or is_full:
         return on
     return _create(study, ledger) or drained(study, ledger)
 
