@@ -138,5 +138,7 @@ class Frame:
         reached, until = lifecycle.highest_milestone(trial), self.until(trial)
         if reached >= until:
             return None
-        above = next((level for level in self.levels_of(trial) if level > reached), None)
-        return above if above is not None and above <= until else None
+        for level in self.levels_of(trial):
+            if level > reached:
+                return level if level <= until else None
+        return None

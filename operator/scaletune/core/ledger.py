@@ -37,6 +37,7 @@ Shelves = dict[Whose, dict[Shelf, Ranked]]
 Fact = tuple[tuple[Whose, Shelf, Key], Any]  # on this shelf, under this key, there is this item
 EMPTY = Ranked()
 NONE: dict[Shelf, Ranked] = {}
+AT = attrgetter("at")
 FIXED = attrgetter("index", "role", "bracket", "parent", "parameters")  # for a Trial's life
 
 
@@ -212,7 +213,7 @@ def _facts(frame: Frame, trial: Trial, but: Collection[int] = ()) -> Iterator[Fa
     if is_placed and (level is None or frame.population or trial.spec.state == "Paused"):
         yield (None, "going on", key), None  # perhaps: all that may without another place
     if frame.population and trial.status.failure is None and is_search:
-        yield from _member_facts(frame, trial)
+        yield from _member_facts(frame, trial, goes_on=level is not None)
     if any(record.decision == "Stop" for record in records):
         yield (None, "unstopped", key), None
     elif trial.status.failure is None:
@@ -231,18 +232,17 @@ def _confirming_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator
     yield (None, shelf, (record.number, record.at, trial.index)), None
 
 
-def _member_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
+def _member_facts(frame: Frame, trial: Trial, *, goes_on: bool) -> Iterator[Fact]:
     """How far one of the population is, and whether it has to learn where to go on from."""
     index, from_ = trial.index, lifecycle.resumes_from(trial)
-    latest = max(trial.status.milestones, key=lambda each: each.at, default=None)
-    yield (None, "members", (lifecycle.highest_milestone(trial), index)), None
+    latest = max(trial.status.milestones, key=AT, default=None)
+    yield (None, "members", (latest.at if latest else trial.spec.began_at, index)), None
     is_on = latest is not None and latest.decision == "Continue" and latest.promotion is None
     if latest is not None and is_on and frame.until(trial) > latest.at:
         yield (None, ("running on", latest.at), frame.rank_key(trial, latest)), None
     if from_ is not None and from_.trial is not None:
         yield (None, "borrowers", (from_.step, index)), None
-    goes_on = trial.spec.state == "Running" and frame.next_level(trial) is not None
-    if goes_on and lifecycle.untold(trial) is not None:
+    if goes_on and trial.spec.state == "Running" and lifecycle.untold(trial) is not None:
         yield (None, "exploited", (index,)), None
 
 
@@ -269,7 +269,7 @@ def _record_facts(frame: Frame, trial: Trial, record: Milestone) -> Iterator[Fac
 
 def _promotion_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
     """Whether the trial waits at its milestone, to be promoted, or was and only is to be told."""
-    record = max(trial.status.milestones, key=lambda each: each.at)
+    record = max(trial.status.milestones, key=AT)
     if record.decision != "Pause" or frame.until(trial) != record.at or record.at >= frame.most:
         return
     key, whose = frame.rank_key(trial, record), frame.whose(trial.spec.bracket)

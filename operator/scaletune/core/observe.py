@@ -78,7 +78,7 @@ def observe(
 
 
 def _highest(trial: Trial) -> int:
-    return max((record.number for record in trial.status.milestones), default=0)
+    return max([record.number for record in trial.status.milestones], default=0)
 
 
 def _in_order(reports: list[Report]) -> list[Report]:
