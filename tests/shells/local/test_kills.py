@@ -63,8 +63,9 @@ def test_a_kill_between_any_two_writes_is_harmless(laptop: Laptop, undisturbed: 
 def test_with_two_at_once_a_killed_run_decides_as_its_ledger_says(laptop: Laptop) -> None:
     seed = random.randrange(2**32)
     moments = random.Random(seed)
-    asha = {"eta": 2, "min": 1, "mode": moments.choice(["Promote", "Stop"])}
-    laptop.write_study(*OPTIONS, parallelism=2, policy={"asha": asha}, budget={"trials": 6})
+    policies = [{"asha": {"eta": 2, "min": 1, "mode": mode}} for mode in ("Promote", "Stop")]
+    policy = moments.choice([*policies, {"pbt": {"population": 3, "interval": 2}}])
+    laptop.write_study(*OPTIONS, parallelism=2, policy=policy, budget={"trials": 6})
     while laptop.run_until_write(moments.randint(5, 40)) == -signal.SIGKILL:
         eventually(lambda: not laptop.processes(), "the trials' processes are gone too")
 

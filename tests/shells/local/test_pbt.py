@@ -114,7 +114,8 @@ def test_the_schedule_that_was_found_trains_from_scratch(laptop: Laptop, launche
     pbt = {"population": 2, "interval": 2, "resample": 0, "mode": "Sync", "fraction": 0.5}
     options = ["--torch"] if launcher == "torchrun" else []
     spec = {"policy": {"pbt": pbt}, "initial": [{"x": 0.9}, {"x": 0.1}], "budget": {"trials": 2}}
-    write_study(laptop, launcher, *options, parallelism=2, seed=1, **spec)
+    # With this seed the rate that is taken over is halved, so that who gave up becomes the best.
+    write_study(laptop, launcher, *options, parallelism=2, seed=3, **spec)
     assert laptop.run().returncode == 0
     check(laptop)
     changed = next(each for each in laptop.trials if each.status.exploits)

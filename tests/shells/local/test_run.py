@@ -3,24 +3,27 @@
 import os
 import signal
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from scaletune.api.action import Decide
 from scaletune.core.plan import plan
+from scaletune.core.reasons import stored
 from scaletune.shells.replay import read_lines, replay
 from tests.cli.command import scaletune
 from tests.shells.local.laptop import Laptop, eventually
 
 
 def stored_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
-    found = []
-    for trial in laptop.trials:
-        for record in trial.status.milestones:
-            found.append((record.number, 0, trial.index, record.at, record.decision))
-            if record.promotion is not None:
-                found.append((record.promotion.number, 1, trial.index, record.at, "Promote"))
-    return sorted(found)
+    made = [
+        each
+        for trial in laptop.trials
+        for record in trial.status.milestones
+        for each in stored(trial, record)
+    ]
+    return _sorted(made)
 
 
 def replayed_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
@@ -28,9 +31,13 @@ def replayed_decisions(laptop: Laptop) -> list[tuple[Any, ...]]:
 
 
 def replayed(laptop: Laptop, ledger: str) -> list[tuple[Any, ...]]:
+    return _sorted(replay(laptop.study, read_lines(ledger)))
+
+
+def _sorted(decisions: Iterable[Decide]) -> list[tuple[Any, ...]]:
     return sorted(
-        (made.number, int(made.decision == "Promote"), made.trial, made.milestone, made.decision)
-        for made in replay(laptop.study, read_lines(ledger))
+        (made.number, made.is_later, made.trial, made.milestone, made.decision)
+        for made in decisions
     )
 
 
