@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scaletune.shells.kubernetes.client import TRIAL, Client
+from scaletune.shells.kubernetes.server.client import TRIAL, Client
 from tests.cluster import audit, resources, signals, studies
 from tests.cluster.cluster import Cluster
 from tests.cluster.connection import Connection

@@ -33,9 +33,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scaletune.api.trial import Trial
-from scaletune.shells.kubernetes.client import POD, TRIAL
-from scaletune.shells.kubernetes.snapshot import read_trial
-from scaletune.shells.kubernetes.views import read_pod
+from scaletune.shells.kubernetes.seen.snapshot import read_trial
+from scaletune.shells.kubernetes.seen.views import read_pod
+from scaletune.shells.kubernetes.server.client import POD, TRIAL
 from scaletune_trainer import wire
 from tests.bench.watching import Watch
 from tests.cluster import audit, mounts, prometheus, resources, signals, studies

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from scaletune.shells.kubernetes.client import Client, Kind
+from scaletune.shells.kubernetes.server.client import Client, Kind
 from tests.cluster.connection import Connection
 
 

@@ -11,7 +11,7 @@ from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.plan import judge
-from scaletune.shells.kubernetes.snapshot import read_study, read_trial
+from scaletune.shells.kubernetes.seen.snapshot import read_study, read_trial
 from tests.cluster import mounts
 from tests.cluster.connection import Connection
 from tests.cluster.operators import wait_until

@@ -13,17 +13,17 @@ import pytest
 
 from scaletune.api.action import Create
 from scaletune.api.trial import Trial, TrialSpec
-from scaletune.shells.kubernetes.apply import Writer
-from scaletune.shells.kubernetes.client import (
+from scaletune.shells.kubernetes.seen.snapshot import Stores, read_study, read_trial
+from scaletune.shells.kubernetes.server.client import (
     TRIAL,
     Client,
     ConflictError,
     MissingError,
     RefusedError,
 )
-from scaletune.shells.kubernetes.reconciler import Key, LookAgain
-from scaletune.shells.kubernetes.reflector import Reflector, Source
-from scaletune.shells.kubernetes.snapshot import Stores, read_study, read_trial
+from scaletune.shells.kubernetes.server.reconciler import Key, LookAgain
+from scaletune.shells.kubernetes.server.reflector import Reflector, Source
+from scaletune.shells.kubernetes.turn.apply import Writer
 from tests.cluster import accounts, operators, studies
 from tests.cluster.connection import Connection, Refused
 from tests.cluster.operators import Operator, wait_until

@@ -16,8 +16,8 @@ try:
     import aiohttp
     from kubernetes.aio.config import ConfigException
 
-    from scaletune.shells.kubernetes.client import ApiError, MissingError
     from scaletune.shells.kubernetes.reading import NothingFoundError, Reader
+    from scaletune.shells.kubernetes.server.client import ApiError, MissingError
 except ModuleNotFoundError as error:
     raise Refusal(
         f"reading a cluster needs {error.name}: pip install 'scaletune[kubernetes]'"

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from scaletune.shells.kubernetes.client import (
+from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION, INDEX_ANNOTATION
+from scaletune.shells.kubernetes.server.client import (
     CLAIM,
     EVENT,
     JOB,
@@ -27,8 +28,7 @@ from scaletune.shells.kubernetes.client import (
     Kind,
     MissingError,
 )
-from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION, INDEX_ANNOTATION
-from scaletune.shells.kubernetes.reflector import Store
+from scaletune.shells.kubernetes.server.reflector import Store
 from scaletune.shells.kubernetes.shell import Shell
 from scaletune_trainer import wire
 

@@ -12,7 +12,7 @@ from scaletune.shells.kubernetes.names import (
     TRIAL_LABEL,
     job_name,
 )
-from scaletune.shells.kubernetes.snapshot import Snapshot, Stores, read_study, read_trial
+from scaletune.shells.kubernetes.seen.snapshot import Snapshot, Stores, read_study, read_trial
 from scaletune_trainer import wire
 
 Json = dict[str, Any]

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from scaletune.shells.kubernetes import prometheus
-from scaletune.shells.kubernetes.prometheus import Prometheus, PrometheusError
+from scaletune.shells.kubernetes.hearing import prometheus
+from scaletune.shells.kubernetes.hearing.prometheus import Prometheus, PrometheusError
 from scaletune.shells.kubernetes.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

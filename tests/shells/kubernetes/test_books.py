@@ -8,10 +8,10 @@ import pytest
 
 from scaletune.api.trial import Trial
 from scaletune.core.reports import Telemetry
-from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.hearing.scraper import Scraper
 from scaletune.shells.kubernetes.metrics import Metrics
-from scaletune.shells.kubernetes.scraper import Scraper
-from scaletune.shells.kubernetes.views import read_pod
+from scaletune.shells.kubernetes.seen.views import read_pod
+from scaletune.shells.kubernetes.turn.books import entered
 from scaletune_trainer.wire import Last, MilestoneReport, Reason, Replayed, TerminationMessage
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import attempt, ended, raw_job, raw_pod, raw_trial

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scaletune.shells.kubernetes.claims import judged
+from scaletune.shells.kubernetes.hindrances.claims import judged
 from tests.shells.kubernetes import given
 
 ALONE = {"spec": {"accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Bound"}}

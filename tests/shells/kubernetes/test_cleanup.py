@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from scaletune.shells.kubernetes.apply import Writer
-from scaletune.shells.kubernetes.cleanup import Cleanup, Step
-from scaletune.shells.kubernetes.client import JOB, STUDY, TRIAL
+from scaletune.shells.kubernetes.seen.snapshot import Snapshot
+from scaletune.shells.kubernetes.server.client import JOB, STUDY, TRIAL
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
-from scaletune.shells.kubernetes.snapshot import Snapshot
+from scaletune.shells.kubernetes.turn.apply import Writer
+from scaletune.shells.kubernetes.turn.cleanup import Cleanup, Step
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.fake import Cluster
 from tests.shells.kubernetes.given import KEY

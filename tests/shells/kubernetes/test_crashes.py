@@ -10,11 +10,11 @@ from scaletune.api.conditions import FINISHED, is_true
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.discarded import discarded, has_lost
-from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL
-from scaletune.shells.kubernetes.reconciler import LookAgain
+from scaletune.shells.kubernetes.seen.snapshot import read_study, read_trial
+from scaletune.shells.kubernetes.server.client import JOB, SERVICE, STUDY, TRIAL
+from scaletune.shells.kubernetes.server.reconciler import LookAgain
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
-from scaletune.shells.kubernetes.snapshot import read_study, read_trial
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.fake import Cluster, Death, Died
 from tests.shells.kubernetes.given import KEY

@@ -3,10 +3,10 @@
 from typing import Any
 
 from scaletune.core.reports import Telemetry
-from scaletune.shells.kubernetes.directives import REPORTS_WORTH_A_WRITE, outdated
 from scaletune.shells.kubernetes.names import DIRECTIVE_ANNOTATION
-from scaletune.shells.kubernetes.snapshot import read_trial
-from scaletune.shells.kubernetes.views import Pod, read_pod
+from scaletune.shells.kubernetes.seen.snapshot import read_trial
+from scaletune.shells.kubernetes.seen.views import Pod, read_pod
+from scaletune.shells.kubernetes.turn.directives import REPORTS_WORTH_A_WRITE, outdated
 from scaletune_trainer.wire import Directive, MilestoneReport, State
 from tests.shells.kubernetes import given
 

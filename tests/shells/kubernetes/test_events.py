@@ -8,8 +8,8 @@ import pytest
 from scaletune.api.action import Decide, Pause, Plan, Resume, Stop
 from scaletune.api.conditions import FINISHED, READY, Condition
 from scaletune.api.record import Evidence
-from scaletune.shells.kubernetes import events
-from scaletune.shells.kubernetes.client import Client, Json, Kind, NotLeadingError
+from scaletune.shells.kubernetes.server.client import Client, Json, Kind, NotLeadingError
+from scaletune.shells.kubernetes.turn import events
 from tests.core.given import record, study, trial
 
 NOW = 1_700_000_000.0

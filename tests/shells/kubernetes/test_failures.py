@@ -7,8 +7,8 @@ import pytest
 
 from scaletune.api.conditions import HEALTHY, condition
 from scaletune.api.trial import Trial
-from scaletune.shells.kubernetes import mishaps
-from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.turn import mishaps
+from scaletune.shells.kubernetes.turn.books import entered
 from scaletune_trainer.wire import Reason, TerminationMessage
 from tests.shells.kubernetes.given import (
     NOW,

@@ -7,7 +7,7 @@ from typing import Any
 
 from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes import workload
-from scaletune.shells.kubernetes.books import entered
+from scaletune.shells.kubernetes.turn.books import entered
 from scaletune_trainer import wire
 from scaletune_trainer.wire import Reason, TerminationMessage
 from tests.shells.kubernetes import given

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from scaletune.shells.kubernetes import health
-from scaletune.shells.kubernetes.health import State
-from scaletune.shells.kubernetes.lease import Lease
+from scaletune.shells.kubernetes.process import health
+from scaletune.shells.kubernetes.process.health import State
+from scaletune.shells.kubernetes.process.lease import Lease
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
 from tests.shells.kubernetes.fake import Cluster

@@ -6,8 +6,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from scaletune.shells.kubernetes.client import LEASE, ApiError, Client, Json, Kind, NotLeadingError
-from scaletune.shells.kubernetes.lease import Lease, LeaseLostError
+from scaletune.shells.kubernetes.process.lease import Lease, LeaseLostError
+from scaletune.shells.kubernetes.server.client import (
+    LEASE,
+    ApiError,
+    Client,
+    Json,
+    Kind,
+    NotLeadingError,
+)
 from tests.shells.kubernetes.fake import Cluster
 
 

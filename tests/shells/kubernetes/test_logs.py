@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from scaletune.shells.kubernetes import logs
-from scaletune.shells.kubernetes.client import RefusedError
-from scaletune.shells.kubernetes.logs import Format
+from scaletune.shells.kubernetes.process import logs
+from scaletune.shells.kubernetes.process.logs import Format
+from scaletune.shells.kubernetes.server.client import RefusedError
 
 log = logging.getLogger("scaletune.test")
 

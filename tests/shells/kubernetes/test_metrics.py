@@ -6,10 +6,10 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from scaletune.shells.kubernetes.calls import called
 from scaletune.shells.kubernetes.metrics import Metrics
-from scaletune.shells.kubernetes.probes import Health, serving
-from scaletune.shells.kubernetes.reconciler import LookAgain, Reconciler
+from scaletune.shells.kubernetes.process.probes import Health, serving
+from scaletune.shells.kubernetes.server.calls import called
+from scaletune.shells.kubernetes.server.reconciler import LookAgain, Reconciler
 
 KEY = ("ml", "s")
 HEALTHY = Health(lives=list, is_ready=list)

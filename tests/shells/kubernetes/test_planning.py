@@ -9,9 +9,9 @@ from scaletune.api.action import LookAgain, Plan
 from scaletune.api.conditions import PLAN_FAILED, condition
 from scaletune.api.study import Study
 from scaletune.core.ledger import Ledger
-from scaletune.shells.kubernetes.ledgers import Ledgers
 from scaletune.shells.kubernetes.metrics import Metrics
-from scaletune.shells.kubernetes.planning import Planner
+from scaletune.shells.kubernetes.turn.ledgers import Ledgers
+from scaletune.shells.kubernetes.turn.planning import Planner
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import NOW
 

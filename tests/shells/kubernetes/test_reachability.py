@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scaletune.api.conditions import FINISHED, METRICS_REACHABLE, Condition, condition
 from scaletune.api.study import StudyStatus
-from scaletune.shells.kubernetes.reachability import (
+from scaletune.shells.kubernetes.hearing.reachability import (
     GOOD,
     HOLDS_SECONDS,
     MISPLACED,

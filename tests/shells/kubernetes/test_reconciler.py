@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from scaletune.shells.kubernetes.reconciler import (
+from scaletune.shells.kubernetes.server.reconciler import (
     BACKOFF_SECONDS_MAX,
     Key,
     LookAgain,

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from scaletune.shells.kubernetes.apply import Writer
-from scaletune.shells.kubernetes.client import (
+from scaletune.shells.kubernetes.seen.slim import slim
+from scaletune.shells.kubernetes.seen.snapshot import Snapshot, Stores, read_trial
+from scaletune.shells.kubernetes.seen.views import read_job, study_key
+from scaletune.shells.kubernetes.server.client import (
     JOB,
     ApiError,
     Client,
@@ -17,11 +19,9 @@ from scaletune.shells.kubernetes.client import (
     Kind,
     Page,
 )
-from scaletune.shells.kubernetes.reconciler import Key
-from scaletune.shells.kubernetes.reflector import Source, Store, listed
-from scaletune.shells.kubernetes.slim import slim
-from scaletune.shells.kubernetes.snapshot import Snapshot, Stores, read_trial
-from scaletune.shells.kubernetes.views import read_job, study_key
+from scaletune.shells.kubernetes.server.reconciler import Key
+from scaletune.shells.kubernetes.server.reflector import Source, Store, listed
+from scaletune.shells.kubernetes.turn.apply import Writer
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import KEY, raw_job, raw_pod, raw_study, raw_trial
 

@@ -8,21 +8,21 @@ import pytest
 from scaletune.api.conditions import STARTED, TRIALS_STARTED, condition, is_true
 from scaletune.api.trial import Trial
 from scaletune.core.budget import instant
-from scaletune.shells.kubernetes import requeues
-from scaletune.shells.kubernetes.books import entered
-from scaletune.shells.kubernetes.client import JOB, POD, STUDY, TRIAL
-from scaletune.shells.kubernetes.findings import Findings, conditions, failing_alike
-from scaletune.shells.kubernetes.requeues import (
+from scaletune.shells.kubernetes.hindrances import requeues
+from scaletune.shells.kubernetes.hindrances.findings import Findings, conditions, failing_alike
+from scaletune.shells.kubernetes.hindrances.requeues import (
     BLOCKED,
     CANNOT_START,
     START_TIMEOUT,
     TEMPLATE_CHANGED,
 )
+from scaletune.shells.kubernetes.hindrances.starting import Obstacle
+from scaletune.shells.kubernetes.seen.snapshot import read_trial
+from scaletune.shells.kubernetes.seen.views import read_job
+from scaletune.shells.kubernetes.server.client import JOB, POD, STUDY, TRIAL
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
-from scaletune.shells.kubernetes.snapshot import read_trial
-from scaletune.shells.kubernetes.starting import Obstacle
-from scaletune.shells.kubernetes.views import read_job
+from scaletune.shells.kubernetes.turn.books import entered
 from scaletune.shells.kubernetes.workload import template_hash
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.fake import Cluster

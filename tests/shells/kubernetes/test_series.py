@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from scaletune.core.reports import Telemetry, from_exposition
-from scaletune.shells.kubernetes.series import Series, Sighting, sighting, vector
-from scaletune.shells.kubernetes.views import Pod, read_pod
+from scaletune.shells.kubernetes.hearing.series import Series, Sighting, sighting, vector
+from scaletune.shells.kubernetes.seen.views import Pod, read_pod
 from scaletune_trainer import wire
 from scaletune_trainer.exposition import Identity, families
 from scaletune_trainer.record import Record

@@ -15,12 +15,12 @@ from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import incluster_config
 
-from scaletune.shells.kubernetes import client as client_module
-from scaletune.shells.kubernetes.client import TRIAL, ApiError, Client, Json
 from scaletune.shells.kubernetes.metrics import Metrics
-from scaletune.shells.kubernetes.reconciler import Reconciler
-from scaletune.shells.kubernetes.reflector import Reflector, Source
-from scaletune.shells.kubernetes.snapshot import Stores
+from scaletune.shells.kubernetes.seen.snapshot import Stores
+from scaletune.shells.kubernetes.server import client as client_module
+from scaletune.shells.kubernetes.server.client import TRIAL, ApiError, Client, Json
+from scaletune.shells.kubernetes.server.reconciler import Reconciler
+from scaletune.shells.kubernetes.server.reflector import Reflector, Source
 from tests.shells.kubernetes.given import KEY, raw_trial
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

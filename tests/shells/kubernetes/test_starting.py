@@ -6,10 +6,10 @@ import pytest
 
 from scaletune.api.conditions import STARTED, Condition, condition
 from scaletune.api.trial import Trial
-from scaletune.shells.kubernetes import starting
-from scaletune.shells.kubernetes.books import entered
-from scaletune.shells.kubernetes.starting import Heard, Obstacle
-from scaletune.shells.kubernetes.views import read_job, read_pod
+from scaletune.shells.kubernetes.hindrances import starting
+from scaletune.shells.kubernetes.hindrances.starting import Heard, Obstacle
+from scaletune.shells.kubernetes.seen.views import read_job, read_pod
+from scaletune.shells.kubernetes.turn.books import entered
 from scaletune_trainer.wire import Reason, TerminationMessage
 from tests.shells.kubernetes import given
 from tests.shells.kubernetes.given import attempt, ended, raw_job, raw_pod, raw_trial

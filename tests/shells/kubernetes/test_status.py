@@ -4,9 +4,10 @@ from scaletune.api.action import Finish
 from scaletune.api.conditions import FINISHED, READY, condition
 from scaletune.core.ledger import Ledger
 from scaletune.core.summarise import differs_beyond_cost
-from scaletune.shells.kubernetes import settings, status
-from scaletune.shells.kubernetes.findings import Findings
-from scaletune.shells.kubernetes.starting import Obstacle
+from scaletune.shells.kubernetes import settings
+from scaletune.shells.kubernetes.hindrances.findings import Findings
+from scaletune.shells.kubernetes.hindrances.starting import Obstacle
+from scaletune.shells.kubernetes.turn import status
 from tests.shells.kubernetes import given
 
 

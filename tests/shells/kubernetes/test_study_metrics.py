@@ -5,7 +5,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from scaletune.shells.kubernetes import study_metrics
-from scaletune.shells.kubernetes.snapshot import Stores
+from scaletune.shells.kubernetes.seen.snapshot import Stores
 from scaletune.shells.kubernetes.study_metrics import StudyMetrics
 from tests.shells.kubernetes.given import NOW, Json, raw_study, raw_trial
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scaletune.shells.kubernetes.client import STUDY, TRIAL
-from scaletune.shells.kubernetes.reconciler import LookAgain
+from scaletune.shells.kubernetes.server.client import STUDY, TRIAL
+from scaletune.shells.kubernetes.server.reconciler import LookAgain
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import Shell
 from tests.shells.kubernetes import given

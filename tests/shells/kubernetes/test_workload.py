@@ -6,7 +6,7 @@ from typing import Any
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.shells.kubernetes import workload
-from scaletune.shells.kubernetes.snapshot import read_study, read_trial
+from scaletune.shells.kubernetes.seen.snapshot import read_study, read_trial
 from scaletune_trainer import wire
 from tests.shells.kubernetes import given
 

@@ -20,12 +20,12 @@ from typing import Any, Final
 
 from kubernetes.aio.config import ConfigException
 
-from scaletune.shells.kubernetes import logs
-from scaletune.shells.kubernetes.client import Client
-from scaletune.shells.kubernetes.health import State
-from scaletune.shells.kubernetes.lease import Always, Lease, LeaseLostError
 from scaletune.shells.kubernetes.metrics import Metrics
-from scaletune.shells.kubernetes.probes import Health, serving
+from scaletune.shells.kubernetes.process import logs
+from scaletune.shells.kubernetes.process.health import State
+from scaletune.shells.kubernetes.process.lease import Always, Lease, LeaseLostError
+from scaletune.shells.kubernetes.process.probes import Health, serving
+from scaletune.shells.kubernetes.server.client import Client
 from scaletune.shells.kubernetes.settings import Settings
 from scaletune.shells.kubernetes.shell import MIRRORED, Shell
 

@@ -12,10 +12,10 @@ from kubernetes.aio import config
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
-from scaletune.shells.kubernetes.client import POD, STUDY, TRIAL, Client, Json
 from scaletune.shells.kubernetes.names import STUDY_LABEL, TRIAL_LABEL
-from scaletune.shells.kubernetes.snapshot import controller, read_study, read_trial
-from scaletune.shells.kubernetes.views import Pod, read_pod
+from scaletune.shells.kubernetes.seen.snapshot import controller, read_study, read_trial
+from scaletune.shells.kubernetes.seen.views import Pod, read_pod
+from scaletune.shells.kubernetes.server.client import POD, STUDY, TRIAL, Client, Json
 
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

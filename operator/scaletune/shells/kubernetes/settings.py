@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from scaletune.shells.kubernetes.prometheus import Prometheus
+from scaletune.shells.kubernetes.hearing.prometheus import Prometheus
 
 LEVELS: Final = ("info", "debug", "warning", "error")
 

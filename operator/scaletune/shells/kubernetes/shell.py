@@ -8,20 +8,20 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scaletune.shells.kubernetes.client import JOB, POD, TRIAL, Client
-from scaletune.shells.kubernetes.listener import Listener
+from scaletune.shells.kubernetes.hearing.listener import Listener
+from scaletune.shells.kubernetes.hearing.scraper import Scraper
 from scaletune.shells.kubernetes.metrics import Metrics
 from scaletune.shells.kubernetes.names import STUDY_LABEL
-from scaletune.shells.kubernetes.planning import Planner
-from scaletune.shells.kubernetes.reconciler import Key, Reconciler
-from scaletune.shells.kubernetes.reflector import Reflector, Source
-from scaletune.shells.kubernetes.scraper import Scraper
+from scaletune.shells.kubernetes.seen.snapshot import Stores
+from scaletune.shells.kubernetes.seen.views import Pod
+from scaletune.shells.kubernetes.server.client import JOB, POD, TRIAL, Client
+from scaletune.shells.kubernetes.server.reconciler import Key, Reconciler
+from scaletune.shells.kubernetes.server.reflector import Reflector, Source
 from scaletune.shells.kubernetes.settings import Settings
-from scaletune.shells.kubernetes.snapshot import Stores
 from scaletune.shells.kubernetes.studies import StudyWatch
 from scaletune.shells.kubernetes.study_metrics import StudyMetrics
-from scaletune.shells.kubernetes.turn import Turn
-from scaletune.shells.kubernetes.views import Pod
+from scaletune.shells.kubernetes.turn.planning import Planner
+from scaletune.shells.kubernetes.turn.turn import Turn
 
 MIRRORED: Final = 3
 """Trials, Jobs and pods: so many watches for each namespace that is named."""

@@ -20,9 +20,9 @@ import kopf
 
 from scaletune.api.model import GROUP, VERSION
 from scaletune.api.study import Study
-from scaletune.shells.kubernetes.client import STUDY, Client, Json, words
-from scaletune.shells.kubernetes.reconciler import Key, backoff
-from scaletune.shells.kubernetes.reflector import Source, Store, listed
+from scaletune.shells.kubernetes.server.client import STUDY, Client, Json, words
+from scaletune.shells.kubernetes.server.reconciler import Key, backoff
+from scaletune.shells.kubernetes.server.reflector import Source, Store, listed
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from scaletune.core import budget
 from scaletune.core.frame import Frame, sign_of
 from scaletune.core.reasons import stored
 from scaletune.core.summarise import policy_words
-from scaletune.shells.kubernetes.snapshot import Stores, controller
+from scaletune.shells.kubernetes.seen.snapshot import Stores, controller
 
 PREFIX: Final = "scaletune_study"
 OWN: Final = ("namespace", "study")

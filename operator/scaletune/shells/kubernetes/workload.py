@@ -21,7 +21,6 @@ from scaletune.api.model import GROUP
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import attempts
-from scaletune.shells.kubernetes.client import JOB, SERVICE, STUDY, TRIAL, Json
 from scaletune.shells.kubernetes.names import (
     ATTEMPT_LABEL,
     CLEANUP_ANNOTATION,
@@ -34,6 +33,7 @@ from scaletune.shells.kubernetes.names import (
     job_name,
     service_name,
 )
+from scaletune.shells.kubernetes.server.client import JOB, SERVICE, STUDY, TRIAL, Json
 from scaletune_trainer import wire
 from scaletune_trainer.wire import Variable
 

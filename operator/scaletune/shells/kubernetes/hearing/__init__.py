@@ -1,0 +1,1 @@
+"""How running trials are heard: through Prometheus, or from their endpoints directly."""
