@@ -196,17 +196,32 @@ def test_two_processes_at_once_are_not_sent_to_the_same_place() -> None:
     assert len(places) == 8
 
 
-def test_centers_are_where_half_of_the_draws_are_made() -> None:
+def test_the_first_trial_is_at_the_centers_and_half_of_the_draws_around_them() -> None:
     centered = study(
         parameters=[{"name": "x", "float": {"min": 0.0, "max": 1.0, "center": 0.9}}, Y, Z]
     )
     empty = Ledger.of(centered, ())
-    made = [configuration(centered, empty, index) for index in range(16, 216)]
+    first, *made = [configuration(centered, empty, index) for index in range(200)]
     near = [m for m in made if m and m[1].kind == "Center"]
     mean = sum(given.values(m[0])["x"] for m in near) / len(near)
 
+    assert first
+    assert given.values(first[0])["x"] == 0.9
     assert 70 < len(near) < 130
     assert 0.75 < mean < 0.95
+
+
+def test_where_the_user_says_what_to_try_first_the_centers_are_not_tried_beside_it() -> None:
+    centered = study(
+        parameters=[{"name": "x", "float": {"min": 0.0, "max": 1.0, "center": 0.9}}, Y, Z],
+        initial=[{"x": 0.5}],
+    )
+    empty = Ledger.of(centered, ())
+    made = [configuration(centered, empty, index) for index in range(3)]
+    first, *others = [given.values(m[0])["x"] for m in made if m]
+
+    assert first == 0.5
+    assert 0.9 not in others
 
 
 def test_ten_thousand_observations_make_a_model_no_larger_than_a_few_hundred() -> None:

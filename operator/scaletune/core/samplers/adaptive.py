@@ -4,7 +4,8 @@ A fixed mixture, because each part fails where another does not: draws over the 
 nothing can mislead; mutations of the best (as in PriorBand, arXiv:2306.12370), which need no model;
 and a Gaussian process over configuration and length of training, which predicts what a candidate
 would come to if it were trained in full. The first trials are all drawn. Where the user has named
-centers, half of the draws lie around them: a good center helps at once, a bad one costs little.
+centers, a study that begins with nothing else begins with these, and half of the draws lie around
+them: a good center helps at once, a bad one costs little.
 Where earlier studies give observations, a third of the first trials are the best of these, and the
 model expects what they lead to expect, once own values tell how far they are to be trusted.
 
@@ -32,7 +33,6 @@ from scaletune.core.samplers import earlier
 from scaletune.core.samplers.draws import Value, fraction_of, uniform, value_at
 from scaletune.core.seeds import Stream, stream
 
-UNIFORM_FIRST = 8  # trials that nothing has an influence on
 DRAWN_FIRST = 16  # trials before anything is learned from
 RECORDS_LEAST = 8  # with a finite value
 # Of three trials, one is drawn, one a mutation, and one is proposed by the model.
@@ -70,15 +70,18 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
 
 
 def _drawn(spec: StudySpec, index: int, random: Stream) -> tuple[dict[str, Value], Origin]:
-    """Uniform, or around the centers."""
+    """Uniform, or around the centers; the first trial is at these."""
     values = uniform(spec, index)
     centers = [each for each in spec.parameters if each.space.center is not None]
-    if not centers or index < UNIFORM_FIRST or random.random() < 0.5:
+    if not centers or (index > 0 and random.random() < 0.5):
         return values, Origin(kind="Random")
     for parameter in centers:
-        assert parameter.space.center is not None
-        around = fraction_of(parameter, parameter.space.center)
-        values[parameter.name] = value_at(parameter, _near(parameter, around, random))
+        center = parameter.space.center
+        assert center is not None
+        if index > 0:
+            around = fraction_of(parameter, center)
+            center = value_at(parameter, _near(parameter, around, random))
+        values[parameter.name] = center
     return values, Origin(kind="Center")
 
 
