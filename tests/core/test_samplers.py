@@ -119,7 +119,7 @@ def test_an_initial_configuration_takes_centers_for_what_it_leaves_out_else_is_d
         {"name": "optimizer", "choice": {"values": ["adamw", "muon"]}},
     ]
     given_values = [{"optimizer": "muon"}, {"lr": 0.01, "width": 64, "optimizer": "adamw"}]
-    study = given.study(parameters=searched, initial=given_values)
+    study = given.study(parameters=searched, initial=given_values, sampler={"random": {}})
     empty = Ledger.of(study, ())
     first, second, third = (configuration(study, empty, index) for index in range(3))
 
