@@ -151,7 +151,7 @@ def test_the_same_follows_from_the_same_observations_remembered_or_not() -> None
     study = told(test_adaptive.study(), bowl)
     trials = seen(study, 20)
     expected = proposed(study, trials, 6)
-    earlier._LESSONS.clear()
+    earlier._lessons.cache_clear()
 
     assert proposed(study, random.Random(1).sample(trials, len(trials)), 6) == expected
 

@@ -5,16 +5,15 @@ what bounds cost in it is multiplied. Configurations that the user gave are left
 meant for the smaller cost.
 """
 
-import copy
 import math
 from typing import Any
 
 from scaletune.api.policy import COST_MAX
 from scaletune.api.space import LARGEST, FloatSpace, IntSpace
 from scaletune.api.study import GPU_HOURS_MAX, Study
+from scaletune.core.derived import derived, spec_of
 from scaletune.core.laws import Law, Laws, Prediction
 
-NAME_MAX = 40  # of a Study
 LEAST_FACTOR = 2.0  # a range reaches at least so far below and above its center, on a Log scale
 LEAST_LOGIT = 0.3
 LEAST_SHARE = 0.1  # of the old range, on a Linear scale
@@ -22,7 +21,7 @@ LEAST_SHARE = 0.1  # of the old range, on a Linear scale
 
 def larger_study(study: Study, laws: Laws, times: float) -> dict[str, Any]:
     """The Study, as its YAML would be."""
-    spec: dict[str, Any] = copy.deepcopy(study.to_yaml_fields()["spec"])
+    spec = spec_of(study)
     predicted = laws.predict(times)
     spec["parameters"] = [_parameter(law, predicted[law.parameter.name]) for law in laws.laws]
     spec.pop("initial", None)
@@ -33,17 +32,11 @@ def larger_study(study: Study, laws: Laws, times: float) -> dict[str, Any]:
     carbs = spec.get("policy", {}).get("carbs") or {}
     if carbs.get("costMax") is not None:
         carbs["costMax"] = min(carbs["costMax"] * times, COST_MAX)
-    return {
-        "apiVersion": study.api_version,
-        "kind": study.kind,
-        "metadata": {"name": _name(study.metadata.name, times)},
-        "spec": spec,
-    }
+    return derived(study, _suffix(times), spec)
 
 
-def _name(name: str, times: float) -> str:
-    suffix = f"-x{times:.4g}".lower().replace(".", "-").replace("+", "")
-    return name[: NAME_MAX - len(suffix)].rstrip("-") + suffix
+def _suffix(times: float) -> str:
+    return f"-x{times:.4g}".lower().replace(".", "-").replace("+", "")
 
 
 def _parameter(law: Law, prediction: Prediction) -> dict[str, Any]:

@@ -6,7 +6,6 @@ portfolios do). How a configuration does in a study that has not tried it is tak
 one that it has tried. Only ranks count, so that studies of any metric and length are comparable.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 from scaletune.api.space import ChoiceSpace, Parameter
 from scaletune.api.study import Study, StudySpec
 from scaletune.api.trial import Trial
-from scaletune.core.larger import NAME_MAX
+from scaletune.core.derived import derived, spec_of
 from scaletune.core.prior import Given, best_first, fitting, known_values
 from scaletune.core.samplers.draws import fraction_of
 
@@ -63,16 +62,11 @@ def beginning_with(study: Study, found: Sequence[Choice]) -> dict[str, Any]:
 
     What it began with itself is left out: the portfolio has taken its place.
     """
-    spec: dict[str, Any] = copy.deepcopy(study.to_yaml_fields()["spec"])
+    spec = spec_of(study)
     for name in ("warmStart", "state"):
         spec.pop(name, None)
     spec["initial"] = [each.parameters for each in found]
-    return {
-        "apiVersion": study.api_version,
-        "kind": study.kind,
-        "metadata": {"name": study.metadata.name[: NAME_MAX - len(SUFFIX)].rstrip("-") + SUFFIX},
-        "spec": spec,
-    }
+    return derived(study, SUFFIX, spec)
 
 
 def greedy(ranks: Sequence[Sequence[float]], size: int) -> list[int]:

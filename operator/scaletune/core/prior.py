@@ -29,6 +29,7 @@ from scaletune.api.warm_start import (
     WarmStart,
 )
 from scaletune.core.frame import Frame, sign_of
+from scaletune.core.ranked import spread
 from scaletune.core.samplers.draws import Value
 
 OBSERVATIONS_BYTES = 2**16  # a Study is written often, and etcd takes no more than 1.5 MiB
@@ -193,19 +194,10 @@ def _observed(
         raise _nothing_observed(translation, any(best_first(study, trials)))
     size = max(len(json.dumps(values)) for values in (*ranked, *bad))
     most = max(1, min(OBSERVATIONS_MAX, OBSERVATIONS_BYTES // size) // share_of)
-    places = _spread(len(ranked) + len(bad), most)
+    places = spread(len(ranked) + len(bad), most)
     chosen = tuple([*ranked, *bad][place] for place in places)
     failures = sum(place >= len(ranked) for place in places)
     return Observed(study=translation.entry.study, configurations=chosen, failed=failures)
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Places in an order: all, or the first ones, and of the others some that lie evenly."""
-    if count <= most:
-        return list(range(count))
-    first = most // 2
-    rest = most - first
-    return [*range(first), *(first + i * (count - first) // rest for i in range(rest))]
 
 
 def _nothing_observed(translation: "Translation", found: bool) -> NoPriorError:

@@ -151,3 +151,12 @@ class Joined:
         if rank == self._place:
             return self._key, None
         return self._others.at(rank - (rank > self._place))
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Ranks of `count` entries: all, or the first ones, and of the others some that lie evenly."""
+    if count <= most:
+        return list(range(count))
+    first = most // 2
+    rest = most - first
+    return [*range(first), *(first + i * (count - first) // rest for i in range(rest))]

@@ -4,11 +4,10 @@ What population based training finds is a schedule; whether it is one that holds
 of those that were copied, a training from scratch shows.
 """
 
-import copy
 from typing import Any, Final
 
 from scaletune.api.study import Study
-from scaletune.core.larger import NAME_MAX
+from scaletune.core.derived import derived, spec_of
 from scaletune.core.schedule import Course
 
 SEED_MAX: Final = 2**53
@@ -18,7 +17,7 @@ _OF_THE_SEARCH: Final = ("policy", "sampler", "confirm", "warmStart", "state", "
 
 def scheduled_study(study: Study, found: Course) -> dict[str, Any]:
     """The Study, as its YAML would be."""
-    spec: dict[str, Any] = copy.deepcopy(study.to_yaml_fields()["spec"])
+    spec = spec_of(study)
     for name in _OF_THE_SEARCH:
         spec.pop(name, None)
     before = {each.name: each.value for each in found.parameters}
@@ -31,9 +30,4 @@ def scheduled_study(study: Study, found: Course) -> dict[str, Any]:
         schedule.append({"after": each.after, "values": changed})
         before = after
     spec["schedule"] = schedule
-    return {
-        "apiVersion": study.api_version,
-        "kind": study.kind,
-        "metadata": {"name": study.metadata.name[: NAME_MAX - len(SUFFIX)].rstrip("-") + SUFFIX},
-        "spec": spec,
-    }
+    return derived(study, SUFFIX, spec)

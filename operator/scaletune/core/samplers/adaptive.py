@@ -28,7 +28,7 @@ from scaletune.core.ledger import Ledger
 from scaletune.core.numerics.acquisition import Axis, Seen, best_candidate, columns, neighbours
 from scaletune.core.numerics.gaussian_process import Array
 from scaletune.core.numerics.lessons import Lesson, Places
-from scaletune.core.ranked import Key
+from scaletune.core.ranked import Key, spread
 from scaletune.core.samplers import earlier
 from scaletune.core.samplers.draws import Value, fraction_of, uniform, value_at
 from scaletune.core.seeds import Stream, stream
@@ -167,11 +167,7 @@ def _rows(ledger: Ledger) -> list[Row]:
     for place, level in enumerate(levels):
         rung = ledger.shelf(("rung", level))
         share = (ROWS - len(found)) // (len(levels) - place)
-        ranks: Sequence[int] = range(len(rung))
-        if len(rung) > share:
-            half, rest = share // 2, share - share // 2
-            ranks = [*range(half), *(half + i * (len(rung) - half) // rest for i in range(rest))]
-        found += [(level, rung.at(rank)[0]) for rank in ranks]
+        found += [(level, rung.at(rank)[0]) for rank in spread(len(rung), share)]
     return found
 
 

@@ -7,6 +7,7 @@ of the dear ones lets it spend on these too early.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,24 @@ from scaletune.api.study import Study
 from scaletune.api.warm_start import Observed
 from scaletune.core.numerics.lessons import Lesson, View
 
-KEPT = 16
-
 Where = Callable[[int, Any], float]  # the place of a parameter, and a value of it
-_LESSONS: dict[tuple[Any, ...], tuple[Lesson, ...]] = {}
 
 
 def lessons(study: Study, view: View, where: Where) -> tuple[Lesson, ...]:
     """A lesson of each earlier study that gives observations."""
-    prior, spec = study.status.prior, study.spec
+    prior = study.status.prior
     if prior is None or not prior.observations:
         return ()
     texts = tuple(each.model_dump_json() for each in prior.observations)
-    key = (spec.parameters, texts)
-    found = _LESSONS.get(key)
-    if found is None:
-        if len(_LESSONS) >= KEPT:
-            _LESSONS.clear()
-        found = tuple(_lesson(each, spec.parameters, view, where) for each in prior.observations)
-        _LESSONS[key] = found
-    return found
+    return _lessons(study.spec.parameters, texts, view, where)
+
+
+@lru_cache(maxsize=16)
+def _lessons(
+    parameters: tuple[Parameter, ...], observed: tuple[str, ...], view: View, where: Where
+) -> tuple[Lesson, ...]:
+    found = map(Observed.model_validate_json, observed)
+    return tuple(_lesson(each, parameters, view, where) for each in found)
 
 
 def _lesson(
