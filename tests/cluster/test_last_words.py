@@ -187,7 +187,8 @@ def _garrulous(namespace: str) -> Json:
         budget={"trials": 2},
         parallelism=2,
         checkpoints=studies.claim(),
-        policy={"pbt": {"population": 2, "interval": 1}},
+        # Nobody gives up: whose journal is read first must not decide what the other one trains.
+        policy={"pbt": {"population": 2, "interval": 1, "fraction": 0}},
     )
     made["spec"]["training"]["max"] = MILESTONES
     pod = made["spec"]["template"]["pod"]["spec"]

@@ -170,6 +170,24 @@ def test_nobody_goes_on_from_a_checkpoint_that_is_not_there() -> None:
     assert given.words(plan(study(4), trials, given.NOW)) == [(i, 1, "Continue") for i in range(4)]
 
 
+def test_who_waits_goes_on_only_when_the_better_one_has_left_with_its_checkpoint() -> None:
+    of = study(2, pbt={"mode": "Sync"})
+    worse, better = waiting(0.9, 0.1)
+    leaving = member(1, 0.1, decisions=["Pause"], until=1, status={"checkpoint": None})
+
+    def moved(trials: Sequence[Trial]) -> list[tuple[str, int]]:
+        return [(type(a).__name__, a.trial) for a in plan(of, trials, given.NOW).actions]
+
+    assert moved([worse, leaving]) == [("Resume", 1)]
+    going_on = member(1, 0.1, decisions=["Pause"], until=2, status={"checkpoint": None})
+    assert moved([worse, going_on]) == []
+    assert moved([worse, better]) == [("Resume", 1), ("Exploit", 0)]
+    gone = member(
+        1, 0.1, decisions=["Pause"], until=1, status={"state": "Paused", "checkpoint": None}
+    )
+    assert moved([worse, gone]) == [("Resume", 1), ("Resume", 0)]
+
+
 def test_whoever_goes_on_takes_the_donors_values_of_that_milestone() -> None:
     of = study(4, pbt={"resample": 0, "fixed": ["width"]})
     donor = member(0, 0.0, 0.0, decisions=["Continue", "Continue"])

@@ -156,7 +156,11 @@ class Population:
         if not level or ledger.shelf("members").at(0)[0][0] < level or self._is_filling(ledger):
             return None
         rung, (key, _) = ledger.rung(level, 0), ledger.waiting(level, 0).at(0)
-        evidence = self._against(ledger, rung, level, key[-1], self._evidence(rung, key))
+        evidence = self._evidence(rung, key)
+        if self._is_worst(evidence):
+            evidence = self._against(ledger, rung, level, key[-1], evidence)
+            if evidence.against is None and self._is_donor_leaving(ledger, rung, level):
+                return None
         return ledger.trial(key[-1]), ledger.frame.above(level), evidence
 
     def _latest(self, ledger: Ledger) -> Iterator[int]:
@@ -196,16 +200,34 @@ class Population:
         self, ledger: Ledger, rung: Rung, at: int, index: int, evidence: Evidence
     ) -> Evidence:
         """The same, and from whom a trial goes on if it is among the worst."""
-        assert evidence.rank is not None
-        assert evidence.quota is not None
-        if evidence.rank < evidence.quota:
+        if not self._is_worst(evidence):
             return evidence
         donor = self._drawn(ledger, rung, at, index)
         return evidence if donor is None else evidence.model_copy(update={"against": donor.index})
 
+    def _is_worst(self, evidence: Evidence) -> bool:
+        assert evidence.rank is not None
+        assert evidence.quota is not None
+        return evidence.rank >= evidence.quota
+
+    def _best(self, rung: Rung) -> range:
+        """The ranks of those from whom others take."""
+        return range(min(self._share(len(rung)), rung.rank((True,))))  # of finite values
+
+    def _is_donor_leaving(self, ledger: Ledger, rung: Rung, at: int) -> bool:
+        """Whether the checkpoint of one of the best may only not be written yet.
+
+        A value is heard before: it is reported first, and large weights take their time.
+        """
+        donors = (ledger.trial(rung.at(rank)[0][-1]) for rank in self._best(rung))
+        return any(
+            ledger.frame.state(each) in ("Pending", "Running") and _checkpoint(each, at) is None
+            for each in donors
+        )
+
     def _drawn(self, ledger: Ledger, rung: Rung, at: int, index: int) -> Trial | None:
         """One of the best at a milestone; if its checkpoint is not there, the next whose is."""
-        count = min(self._share(len(rung)), rung.rank((True,)))  # of finite values
+        count = len(self._best(rung))
         if not count or at < self.kept_from:
             return None
         first = floor(
