@@ -16,6 +16,7 @@ from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.numerics import front_law, pareto
 from scaletune.core.numerics.basic_space import Dimension
+from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.samplers.carbs import Cube, cube_of, uniforms_of
 from scaletune.core.samplers.draws import Value
 from scaletune.core.seeds import stream
@@ -114,6 +115,7 @@ def front(study: Study, ledger: Ledger) -> tuple[Member, ...]:
     return _front(ledger, trials, seen) if trials else ()
 
 
+@in_one_thread
 def laws(study: Study, ledger: Ledger) -> Laws:
     """What the trials tell. Raises CannotTell."""
     cube = cube_of(study.spec)

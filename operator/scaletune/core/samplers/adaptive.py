@@ -27,7 +27,8 @@ from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.numerics.acquisition import Axis, Seen, best_candidate, columns, neighbours
 from scaletune.core.numerics.gaussian_process import Array
-from scaletune.core.numerics.lessons import Lesson, Places
+from scaletune.core.numerics.lessons import Places
+from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.ranked import Key, spread
 from scaletune.core.samplers import earlier
 from scaletune.core.samplers.draws import Value, fraction_of, uniform, value_at
@@ -62,8 +63,7 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
     cube = _cube(spec.parameters)
     if turn == "Mutation":
         return _mutation(cube, ledger, best, random)
-    lessons = earlier.lessons(study, cube.view, cube.where)
-    return _proposed(cube, ledger, best, random, lessons), Origin(kind="Model")
+    return _proposed(study, cube, ledger, best, random), Origin(kind="Model")
 
 
 # ---- the parts of the mixture
@@ -123,8 +123,9 @@ def _mutation(
     return values, Origin(kind="Mutation", of=of.index)
 
 
+@in_one_thread
 def _proposed(
-    cube: "Cube", ledger: Ledger, best: Sequence[Trial], random: Stream, lessons: Sequence[Lesson]
+    study: Study, cube: "Cube", ledger: Ledger, best: Sequence[Trial], random: Stream
 ) -> dict[str, Value]:
     """The candidate that the model thinks most of."""
     anywhere = _uniforms(random, CANDIDATES, cube.size)
@@ -136,6 +137,7 @@ def _proposed(
     pending = np.array([cube.point(trial) for trial in _pending(ledger)]).reshape(-1, cube.size)
     seen = _seen(cube, ledger, _rows(ledger))
     fitted_on = _seen(cube, ledger, _rows_for_fit(ledger))
+    lessons = earlier.lessons(study, cube.view, cube.where)
     chosen = best_candidate(cube.axes, fitted_on, seen, pending, candidates, lessons)
     return cube.values(candidates[chosen])
 

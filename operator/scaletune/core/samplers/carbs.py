@@ -27,6 +27,7 @@ from scaletune.core.numerics import original, pareto, pareto_search
 from scaletune.core.numerics.basic_space import Dimension, Space
 from scaletune.core.numerics.gaussian_process import Array
 from scaletune.core.numerics.pareto_search import Knowledge, Seen
+from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.prior import first_configurations
 from scaletune.core.samplers.draws import Value
 from scaletune.core.seeds import Stream, stream
@@ -51,6 +52,7 @@ class Ended:
     point: Point
 
 
+@in_one_thread
 def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], Origin]:
     """The configuration of a trial, and where it comes from."""
     assert study.spec.policy.carbs is not None

@@ -24,6 +24,7 @@ from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import taken_before
 from scaletune.core.numerics.gaussian_process import Array, Surrogate, fit, normal_scores
+from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.samplers.draws import Value, fraction_of, typed, value_at
 from scaletune.core.seeds import Stream, stream
 
@@ -53,6 +54,7 @@ class _Interval:
     ended: float
 
 
+@in_one_thread
 def explored(
     spec: StudySpec, pbt: Pbt, ledger: Ledger, going: Exploration
 ) -> tuple[ParameterValue, ...]:
