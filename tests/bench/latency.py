@@ -172,7 +172,7 @@ def _running(shell: Shell) -> Iterator[Trial]:
 
 
 def _taken_in(shell: Shell, trial: Trial, report: Report) -> Ledger:
-    [changed] = observe(shell.study, [trial], [report])
+    [changed] = observe(shell.study, [trial], [report], ledger=shell.ledger)
     return shell.ledger.replace(trial, changed)
 
 

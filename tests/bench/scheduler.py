@@ -69,10 +69,7 @@ class Scheduler:
 
     def _take_in(self, before: Trial, report: Report, cost: float) -> None:
         """Store the record, then what is decided on it, then the state that follows."""
-        number = max(self.study.status.highest_number, self.ledger.highest_number)
-        status = self.study.status.model_copy(update={"highest_number": number})
-        self.study = self.study.model_copy(update={"status": status})
-        [observed] = observe(self.study, [before], [report])
+        [observed] = observe(self.study, [before], [report], ledger=self.ledger)
         state = "Failed" if observed.status.failure else "Running"
         charged = {"device_seconds": cost, "state": state}
         trial = observed.model_copy(update={"status": observed.status.model_copy(update=charged)})

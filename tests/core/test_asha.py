@@ -79,7 +79,11 @@ def test_promotions_are_those_of_the_paper_in_the_same_order(
     study: Study, size: tuple[int, int]
 ) -> None:
     trials = rungs(study, *size)
-    now, policy, ledger = situation(study, trials), policy_of(study), Ledger.of(study, trials)
+    now, policy, ledger = (
+        situation(study, trials),
+        policy_of(study, Frame.of(study)),
+        Ledger.of(study, trials),
+    )
     found = []
     while (promotion := policy.next_promotion(ledger)) is not None:
         trial, until, evidence = promotion
@@ -102,7 +106,7 @@ def test_promotions_are_those_of_the_paper_in_the_same_order(
 def test_the_drain_takes_the_best_of_the_highest_rung(study: Study, size: tuple[int, int]) -> None:
     trials = rungs(study, *size)
     now = situation(study, trials)
-    found = policy_of(study).drain(Ledger.of(study, trials))
+    found = policy_of(study, Frame.of(study)).drain(Ledger.of(study, trials))
     expected = asha.drained(now.records, now.promoted, now.gone, now.ladder[-1])
 
     assert (found and found[0].index) == (expected and expected.trial)
@@ -111,7 +115,7 @@ def test_the_drain_takes_the_best_of_the_highest_rung(study: Study, size: tuple[
 @any_of(studies, drawn)
 def test_who_is_freed_can_be_counted_on_the_lists(study: Study, size: tuple[int, int]) -> None:
     trials = rungs(study, *size)
-    found = policy_of(study).freed(
+    found = policy_of(study, Frame.of(study)).freed(
         Ledger.of(study, trials), study.spec.budget.trials, finishing=False
     )
 
@@ -137,7 +141,7 @@ def test_records_are_judged_as_on_the_lists(
     mode: str, values: list[float | None], eta: int, goal: str
 ) -> None:
     study = given.study(mode=mode, eta=eta, most=eta, goal=goal)
-    policy, sign = policy_of(study), Frame.of(study).sign
+    policy, sign = policy_of(study, Frame.of(study)), Frame.of(study).sign
     ledger, records = Ledger.of(study, []), []
     for number, value in enumerate(values, 1):
         index = (7 * number) % 16  # not in the order of arrival
@@ -178,7 +182,7 @@ def test_a_promoted_trial_that_was_overtaken_makes_room_above() -> None:
         given.trial(3, given.record(1, 0.9, 4, "Pause"), until=1, state="Paused"),
     ]
     ledger = Ledger.of(study, trials)
-    found = list(policy_of(study).freed(ledger, 4, finishing=False))
+    found = list(policy_of(study, Frame.of(study)).freed(ledger, 4, finishing=False))
 
     # The second rung may come to hold 3: its only record keeps its place. The first rung's last
     # waiting trial is kept as the best one waiting there.

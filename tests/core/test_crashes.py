@@ -51,7 +51,7 @@ def searched(world: World) -> list[Trial]:
 def expected(world: World, records: Records, record: asha.Record) -> tuple[Any, ...]:
     """What the oracle decides on a record."""
     spec = world.study.spec.policy.asha
-    top = policy_of(world.study).levels[-1]
+    top = policy_of(world.study, world.frame).levels[-1]
     eta, mode = (spec.eta, spec.mode) if spec else (2, "Stop")
     found = asha.judge(record, records, eta, top, mode)
     return found.word, found.n, found.rank, found.quota, found.against
@@ -91,7 +91,7 @@ def _check_promotion(world: World, records: Records, record: asha.Record, made: 
     evidence = made.promotion.evidence
     n, rank, quota = len(rung), rung.index(record), len(rung) // spec.eta
     assert (evidence.n, evidence.rank, evidence.quota) == (n, rank, quota)
-    top = policy_of(world.study).levels[-1]
+    top = policy_of(world.study, world.frame).levels[-1]
     drained = not any(r.level == top and r.score is not None for r in known)
     assert record.score is not None
     assert rank < quota or drained

@@ -8,6 +8,7 @@ import pytest
 from scaletune.api.space import Parameter
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
+from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.policy import population_of
 from scaletune.core.samplers.perturb import perturbed, stepped
@@ -67,7 +68,8 @@ def planted(of: Study, count: int) -> Ledger:
 
 def test_pb2_goes_where_a_model_of_the_intervals_so_far_promises_most() -> None:
     of = study(16, pbt={"explore": "pb2", "resample": 0, "fixed": ["width"]})
-    ledger, population = planted(of, 16), population_of(of)
+    ledger = planted(of, 16)
+    population = population_of(of, ledger.frame)
     assert population is not None
     for index in range(10, 14):
         found = given.values(population.exploit(ledger, ledger.trial(index), 2, 0).parameters)
@@ -78,7 +80,8 @@ def test_pb2_goes_where_a_model_of_the_intervals_so_far_promises_most() -> None:
 def test_pb2_perturbs_while_little_is_known() -> None:
     def first(explore: str) -> dict[str, Any]:
         of = study(4, pbt={"explore": explore})
-        ledger, population = Ledger.of(of, [member(0, 0.0), member(1, 1.0)]), population_of(of)
+        ledger = Ledger.of(of, [member(0, 0.0), member(1, 1.0)])
+        population = population_of(of, ledger.frame)
         assert population is not None
         return given.values(population.exploit(ledger, ledger.trial(1), 1, 0).parameters)
 
@@ -90,7 +93,7 @@ def test_in_another_unit_of_steps_the_same_give_up_for_the_same_values(explore: 
     of = study(16, pbt={"explore": explore})
     scaled, ledger = scaled_study(of, 7), planted(of, 16)
     seven = Ledger.of(scaled, [scaled_trial(ledger.trial(index), 7) for index in range(16)])
-    here, there = population_of(of), population_of(scaled)
+    here, there = (population_of(each, Frame.of(each)) for each in (of, scaled))
     assert here is not None
     assert there is not None
     for index in range(2, 16):

@@ -33,9 +33,9 @@ def policy_carbs() -> None:
 
 def pb2() -> None:
     study = test_pbt.study(16, pbt={"explore": "pb2"})
-    population = population_of(study)
-    assert population is not None
     ledger = test_exploring.planted(study, 16)
+    population = population_of(study, ledger.frame)
+    assert population is not None
     population.exploit(ledger, ledger.trial(15), 2, 0)
 
 

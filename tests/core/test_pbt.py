@@ -204,7 +204,7 @@ def test_whoever_goes_on_takes_the_donors_values_of_that_milestone() -> None:
     assert given.values(values_at(donor, 1))["rate"] == 1e-3
     assert given.values(values_at(donor, 2))["rate"] == 0.05
     ledger = Ledger.of(of, [member(0, 0.0), member(1, 1.0)])
-    population = population_of(of)
+    population = population_of(of, Frame.of(of))
     assert population is not None
     found = population.exploit(ledger, ledger.trial(1), 1, donor=0)
     assert given.values(found.parameters)["rate"] in (pytest.approx(5e-4), pytest.approx(2e-3))

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from scaletune.api.study import Study
-from scaletune.core.policies.policy import policy_of
+from scaletune.core.frame import Frame
 from scaletune.core.samplers.sampler import sampler_size
 from scaletune.shells.replay import InvalidLedger, read_lines, replay
 from tests import strategies
@@ -55,7 +55,7 @@ def rules(study: Study) -> Rules:
     points = sampler_size(spec)
     limits = [spec.budget.trials, None if points is None else points + len(spec.initial)]
     return Rules(
-        ladder=policy_of(study).levels,
+        ladder=Frame.of(study).levels,
         mode=asha.mode if asha else "Full",
         eta=asha.eta if asha else 2,
         sign=-1.0 if spec.objectives[0].goal == "Maximize" else 1.0,
@@ -283,7 +283,7 @@ def test_after_the_target_nobody_is_promoted() -> None:
 @any_of(st.data())
 def test_any_ledger_is_decided_as_the_oracle_decides(data: st.DataObject) -> None:
     study = data.draw(strategies.studies(trials_max=8))
-    lines = data.draw(strategies.ledgers(policy_of(study).levels, trials_max=6))
+    lines = data.draw(strategies.ledgers(Frame.of(study).levels, trials_max=6))
 
     assert decisions(study, lines) == Replay(rules(study)).run(lines)
 
@@ -292,7 +292,7 @@ def test_any_ledger_is_decided_as_the_oracle_decides(data: st.DataObject) -> Non
 def test_the_order_of_lines_in_a_snapshot_does_not_matter(
     study: Study, data: st.DataObject
 ) -> None:
-    lines = data.draw(strategies.ledgers(policy_of(study).levels, trials_max=6))
+    lines = data.draw(strategies.ledgers(Frame.of(study).levels, trials_max=6))
     mixed = sorted(data.draw(st.permutations(lines)), key=lambda line: line["at"])
     failures = [(line["at"], line["trial"]) for line in lines if "failure" in line]
     if len(failures) == len(set(failures)):

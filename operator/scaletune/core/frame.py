@@ -83,8 +83,9 @@ class Frame:
 
     def levels_of(self, trial: Trial) -> tuple[int, ...]:
         """The milestones of a trial: confirmation trains in full, whatever the policy."""
-        searches, full = trial.spec.role == "Search", self.full(trial)
+        searches = trial.spec.role == "Search"
         if self.horizon:
+            full = self.full(trial)
             below = self.levels[:-1] if searches else ()
             return (*(each for each in below if each < full), full)
         return self.levels_in(trial.spec.bracket) if searches else self.levels[-1:]

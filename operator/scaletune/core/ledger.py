@@ -6,8 +6,8 @@ order of replaces gives what `of` gives. A shell may keep one between plans; dro
 moment changes nothing. It is for one thread, and not to be used again after an error from outside
 has interrupted it (see `core.ranked`).
 
-What a trial contributes is said in one place, `_facts`: items on shelves. Each shelf is a `Ranked`.
-Sums are of whole microseconds, because sums of floats depend on their order.
+What a trial contributes is said in one place, `_own_facts` and below: items on shelves. Each shelf
+is a `Ranked`. Sums are of whole microseconds, because sums of floats depend on their order.
 
 Trials are compared within their bracket. Where a study has several, each has shelves of its own,
 and the study's ("rung", level) holds the records of all of them.
@@ -20,7 +20,8 @@ is the objective's value, negated when larger is better: smaller scores are bett
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -48,6 +49,9 @@ class Ledger:
     frame: Frame
     shelves: Shelves  # by bracket: a change copies the names of one, however many there are
     spent_microseconds: int = 0
+    known: dict[int, tuple[Trial, list[Fact]]] = field(default_factory=dict, compare=False)
+    """By index, what a Trial that was looked at last contributes, but for its records: only saves
+    time, and is shared by all versions."""
 
     @classmethod
     def of(cls, study: Study, trials: Iterable[Trial]) -> "Ledger":
@@ -60,7 +64,8 @@ class Ledger:
                 raise ValueError(f"two Trials of the study have index {trial.index}")
             seen.add(trial.index)
             spent += _microseconds(trial)
-            for (whose, shelf, key), item in _facts(frame, trial):
+            facts = chain(_own_facts(frame, trial), _facts_of_records(frame, trial))
+            for (whose, shelf, key), item in facts:
                 entries.setdefault(whose, {}).setdefault(shelf, []).append((key, item))
         shelves = {
             whose: {shelf: Ranked.of(each) for shelf, each in own.items()}
@@ -71,9 +76,9 @@ class Ledger:
     def replace(self, old: Trial | None, new: Trial | None) -> "Ledger":
         """The ledger with one Trial changed, added (no old) or removed (no new)."""
         same = _same_records(self.frame, old, new) if old and new else ()
-        gone = dict(_facts(self.frame, old, but=same)) if old else {}
+        gone = dict(self._facts(old, but=same)) if old else {}
         changed: Shelves = {}
-        for fact, item in _facts(self.frame, new, but=same) if new else ():
+        for fact, item in self._facts(new, but=same) if new else ():
             if gone.pop(fact, gone) is not item:  # `gone` is no item
                 whose, shelf, key = fact
                 own = self._changing(changed, whose)
@@ -87,9 +92,19 @@ class Ledger:
         for whose, own in changed.items():
             if not own:
                 del shelves[whose]
+        if old and not new:
+            self.known.pop(old.index, None)
         spent = self.spent_microseconds
         spent += (_microseconds(new) if new else 0) - (_microseconds(old) if old else 0)
-        return Ledger(self.frame, shelves, spent)
+        return Ledger(self.frame, shelves, spent, self.known)
+
+    def _facts(self, trial: Trial, but: Collection[int]) -> Iterator[Fact]:
+        """Everything that one Trial contributes, but for some of its records."""
+        seen, own = self.known.get(trial.index, (None, []))
+        if seen is not trial:
+            own = list(_own_facts(self.frame, trial))
+            self.known[trial.index] = trial, own
+        return chain(own, _facts_of_records(self.frame, trial, but))
 
     def _changing(self, changed: Shelves, whose: Whose) -> dict[Shelf, Ranked]:
         """The shelves of a bracket, or of the study, to be changed."""
@@ -189,15 +204,20 @@ def _same_records(frame: Frame, old: Trial, new: Trial) -> Collection[int]:
     }
 
 
-def _facts(frame: Frame, trial: Trial, but: Collection[int] = ()) -> Iterator[Fact]:
-    """Everything that one Trial contributes, but for some of its records."""
+def _facts_of_records(frame: Frame, trial: Trial, but: Collection[int] = ()) -> Iterator[Fact]:
+    """What the records of a Trial contribute, all but some."""
+    facts = _record_facts if trial.spec.role == "Search" else _confirming_facts
+    return chain.from_iterable(
+        facts(frame, trial, record) for record in trial.status.milestones if id(record) not in but
+    )
+
+
+def _own_facts(frame: Frame, trial: Trial) -> Iterator[Fact]:
+    """Everything that one Trial contributes beside what its records do."""
     key, state, level = (trial.index,), frame.state(trial), frame.next_level(trial)
     records, is_search = trial.status.milestones, trial.spec.role == "Search"
     yield (None, "trials", key), trial
     yield (None, ("state", state), key), None
-    for record in records:
-        if id(record) not in but:
-            yield from (_record_facts if is_search else _confirming_facts)(frame, trial, record)
     end = _own_end(trial, state)
     if not is_search:
         yield (None, "confirming", key), None

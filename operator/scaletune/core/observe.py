@@ -17,6 +17,7 @@ from scaletune.api.record import Failure, FailureKind, LastReport, Milestone, Ou
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.frame import Frame
+from scaletune.core.ledger import Ledger
 
 OUTCOMES: dict[FailureKind, Outcome] = {
     "Diverged": "Diverged",
@@ -53,20 +54,27 @@ class Fault:
 
 
 def observe(
-    study: Study, trials: Iterable[Trial], reports: Iterable[Report], faults: Iterable[Fault] = ()
+    study: Study,
+    trials: Iterable[Trial],
+    reports: Iterable[Report],
+    faults: Iterable[Fault] = (),
+    ledger: Ledger | None = None,
 ) -> list[Trial]:
     """The Trials that change, with their new records; to be stored before `plan` sees them.
 
+    Whoever has a Ledger of all of them gives it, and of the Trials those that may change.
     Raises InvalidReports when one report of a trial and step comes with two values.
     """
-    frame, by_index = Frame.of(study), {trial.index: trial for trial in trials}
+    by_index = {trial.index: trial for trial in trials}
+    frame, known = (ledger.frame, ledger.highest_number) if ledger else (Frame.of(study), 0)
     arrived: dict[int, list[Report]] = {index: [] for index in sorted(by_index)}
     for report in reports:
         arrived[report.trial].append(report)
     fault_of: dict[int, Fault] = {}
     for fault in faults:
         fault_of.setdefault(fault.trial, fault)  # a trial fails once
-    number = max(study.status.highest_number, *(_highest(trial) for trial in by_index.values()), 0)
+    numbers = (_highest(trial) for trial in by_index.values())
+    number = max(study.status.highest_number, known, *numbers)
     changed = []
     for index, each in arrived.items():
         trial = by_index[index]

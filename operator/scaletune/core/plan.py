@@ -101,7 +101,7 @@ def carried_along(study: Study, ledger: Ledger, now: float) -> tuple[Plan, Ledge
     idle = not starts and not len(ledger.shelf("holders")) and not goes_on
     done = idle and next_start(study, ledger) is None
     done = done and not confirmation.missing(study, ledger)
-    freed = policy_of(study).freed(ledger, study.spec.budget.trials, finishing=done)
+    freed = policy_of(study, ledger.frame).freed(ledger, study.spec.budget.trials, finishing=done)
     actions += [Stop(trial.index, FREED) for trial in freed]
     if idle and end is not None:
         actions += finish(study, ledger, end.cause, end.reason)
@@ -115,7 +115,7 @@ def carried_along(study: Study, ledger: Ledger, now: float) -> tuple[Plan, Ledge
 
 def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
     """A decision for every record that has none, in the order of their numbers."""
-    policy, decisions = policy_of(study), []
+    policy, decisions = policy_of(study, ledger.frame), []
     for (number, milestone, index), _ in ledger.shelf("undecided").entries():
         trial = ledger.trial(index)
         record = next(each for each in trial.status.milestones if each.at == milestone)

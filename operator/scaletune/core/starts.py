@@ -59,13 +59,15 @@ def promoted(study: Study, ledger: Ledger) -> Start | None:
             ledger.frame.above(ledger.frame.until(trial)),
             "was promoted from its rung",
         )
-    promotion = policy_of(study).next_promotion(ledger)
+    promotion = policy_of(study, ledger.frame).next_promotion(ledger)
     return None if promotion is None else _promote(study, ledger, *promotion)
 
 
 def drained(study: Study, ledger: Ledger) -> Start | None:
     """The trial that goes on when nothing runs and all else is done, if the policy wants one."""
-    promotion = None if len(ledger.shelf("holders")) else policy_of(study).drain(ledger)
+    promotion = (
+        None if len(ledger.shelf("holders")) else policy_of(study, ledger.frame).drain(ledger)
+    )
     return None if promotion is None else _promote(study, ledger, *promotion)
 
 
@@ -97,7 +99,7 @@ def _promote(study: Study, ledger: Ledger, trial: Trial, until: int, evidence: E
 
 def exploiting(study: Study, ledger: Ledger, made: Decide) -> Decide:
     """The decision, with what is taken over if it means that a trial goes on from another one."""
-    population, donor = population_of(study), made.evidence.against
+    population, donor = population_of(study, ledger.frame), made.evidence.against
     if population is None or donor is None:
         return made
     taken = population.exploit(ledger, ledger.trial(made.trial), made.milestone, donor)
@@ -107,7 +109,7 @@ def exploiting(study: Study, ledger: Ledger, made: Decide) -> Decide:
 
 def _create(study: Study, ledger: Ledger) -> Start | None:
     """The next configuration, unless all that the budget or the sampler gives were created."""
-    index, population = created(study, ledger), population_of(study)
+    index, population = created(study, ledger), population_of(study, ledger.frame)
     limit = study.spec.budget.trials
     if limit is not None and index >= limit:
         return None

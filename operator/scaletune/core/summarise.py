@@ -134,7 +134,7 @@ def _begun(found: Confirmation | None) -> int:
 
 def _reached(study: Study, ledger: Ledger, *, finished: bool) -> dict[str, object]:
     """From which milestone on checkpoints are kept for others; from none once all is over."""
-    population = population_of(study)
+    population = population_of(study, ledger.frame)
     if population is None:
         return {}
     is_over = finished and not len(ledger.shelf("members"))

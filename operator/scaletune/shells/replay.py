@@ -217,12 +217,9 @@ class World:
     def _observe(self, touched: set[int], reports: list[Report], faults: list[Fault]) -> bool:
         """Store new records, and let the touched trials give back what they no longer hold."""
         trials = [self.ledger.trial(index) for index in touched]
-        changed = observe(self.study, trials, reports, faults)
+        changed = observe(self.study, trials, reports, faults, self.ledger)
         for trial in changed:
             self._put(_with_checkpoints(trial) if self.ledger.frame.population else trial)
-        number = max(self.study.status.highest_number, self.ledger.highest_number)
-        status = self.study.status.model_copy(update={"highest_number": number})
-        self.study = self.study.model_copy(update={"status": status})
         for index in touched:
             self._settle(index)
         return bool(changed)
@@ -260,7 +257,7 @@ class World:
             self.decisions += [start.decision] if start.decision else []
             self._settle(start.action.trial)
         trials = self.study.spec.budget.trials
-        freed = policy_of(self.study).freed(self.ledger, trials, finishing=False)
+        freed = policy_of(self.study, self.ledger.frame).freed(self.ledger, trials, finishing=False)
         for trial in list(freed):
             self._stop(trial.index)
         return {start.action.trial for start in starts}

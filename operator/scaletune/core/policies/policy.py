@@ -10,7 +10,7 @@ from typing import Protocol
 from scaletune.api.record import DecisionWord, Evidence, Milestone
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
-from scaletune.core import rungs
+from scaletune.core.frame import Frame
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies import asha, carbs, full, hyperband
 from scaletune.core.policies.pbt import Population
@@ -40,11 +40,11 @@ class Policy(Protocol):
         """Paused trials that wait in vain, if `trials` are all that will be created."""
 
 
-def policy_of(study: Study) -> Policy:
-    """The policy that a Study names."""
-    if (population := population_of(study)) is not None:
+def policy_of(study: Study, frame: Frame) -> Policy:
+    """The policy that a Study names, whose frame this is."""
+    if (population := population_of(study, frame)) is not None:
         return population
-    levels, brackets, spec = rungs.milestones(study), rungs.brackets(study), study.spec.policy
+    levels, brackets, spec = frame.levels, frame.brackets, study.spec.policy
     if spec.asha is not None:
         return asha.policy(spec.asha, levels, brackets)
     coming = Coming(study.status.created, configurations_at_most(study))
@@ -57,13 +57,13 @@ def policy_of(study: Study) -> Policy:
     return full.Full(levels)
 
 
-def population_of(study: Study) -> Population | None:
+def population_of(study: Study, frame: Frame) -> Population | None:
     """The policy of a Study whose trials may go on from each other's checkpoints."""
     if study.spec.policy.pbt is None:
         return None
     limit = configurations_at_most(study)
     return Population(
-        levels=rungs.milestones(study),
+        levels=frame.levels,
         spec=study.spec,
         created=study.status.created,
         limit=limit,

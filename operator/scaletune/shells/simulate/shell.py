@@ -75,12 +75,15 @@ class Shell:
         if news or look:
             self._tick()
             self._take_in(news)
+            known = len(self.decisions)
             intended = touched = self._plan()
             while self._settle(touched):
                 self._tick()
                 touched = self._plan()
                 intended = intended | touched
-            self._summarise()
+            if self._has_to_say(decided=len(self.decisions) > known):
+                self._summarise()
+            self._carried()
             for index in sorted(intended):
                 trial = self.trials[index]
                 state = State(trial.spec.state)
@@ -113,7 +116,7 @@ class Shell:
                 ends[index] = failures.verdict(trial, each.end, retries)
         found = (attempts.fault_of(after[index], made) for index, made in ends.items())
         faults = [fault for fault in found if fault is not None]
-        for trial in observe(self.study, after.values(), reports, faults):
+        for trial in observe(self.study, after.values(), reports, faults, self.ledger):
             after[trial.index] = trial
         for index, made in ends.items():
             after[index] = attempts.at_rest(self.frame, attempts.ended(after[index], made))
@@ -189,6 +192,17 @@ class Shell:
         self._say([created_line(action.spec, lengths=self.frame.horizon is not None)])
         self.created_at = self.world.now
         self.busy_seconds_at_creation = self.world.busy_seconds
+
+    def _has_to_say(self, *, decided: bool) -> bool:
+        """Whether a status would tell more than the Trials do; nobody reads it but at the end."""
+        status, confirm = self.study.status, self.study.spec.confirm
+        if status.started_at is None or confirm or self.frame.population or self.finished:
+            return True
+        if not decided:
+            return False
+        best, found = status.best, self.ledger.best()
+        known = None if best is None else (best.index, best.milestone, best.value)
+        return known != (found and (found[0].index, found[1].at, found[1].value))
 
     def _summarise(self, finish: Finish | None = None) -> None:
         status = summarise(self.study, self._carried(), self.world.now, finish)

@@ -14,7 +14,7 @@ from scaletune.shells.simulate.world import Hopeless, Site, World
 
 TRIALS_MAX = 100_000
 SECONDS_MAX = 1e11
-COLLECTED_AFTER = 100_000  # objects
+COLLECTED_AFTER = 1_000_000  # objects
 LOOK_SECONDS_MIN = 1e-3  # sums of floats: a budget may be used up a little after it is due
 
 
