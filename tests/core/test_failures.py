@@ -97,6 +97,14 @@ def test_crashes_in_a_row_without_a_newer_checkpoint_are_too_many_at_last() -> N
     )
 
 
+def test_the_end_of_a_long_error_is_kept_because_it_says_what_happened() -> None:
+    error = "  File module.py\n" * 60 + "RuntimeError: the device has fallen off the bus"
+    found = verdict(ran(crashes=3), End(1, said(Reason.CRASHED, error[-1000:])), retries=3)
+
+    assert found.reason.endswith("fallen off the bus")
+    assert len(found.reason) <= 1024
+
+
 def test_the_last_crash_without_last_words_is_followed_by_an_attempt_that_reads_its_journal() -> (
     None
 ):

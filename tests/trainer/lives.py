@@ -83,6 +83,7 @@ class Trial:
     milestones: Sequence[int] = (1, 3, 9)
     processes: int = 1
     launcher: str = "plain"
+    program: Sequence[str] = ("-m", "scaletune_trainer.main")
     parameters: Mapping[str, wire.Value] = field(default_factory=lambda: {"x": 0.5})
     metric: str = "loss"
     incarnations: int = 0
@@ -136,7 +137,7 @@ class Trial:
             wire.Variable.LAUNCHER: self.launcher,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "scaletune_trainer.main", "--", *command],
+            [sys.executable, *self.program, "--", *command],
             env=environment | dict(variables or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

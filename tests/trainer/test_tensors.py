@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.checkpoint.metadata import MetadataIndex
 from torch.distributed.checkpoint.planner import LoadItemType, ReadItem
 from torch.optim import SGD, Optimizer
 
 import scaletune_trainer as scaletune
-from scaletune_trainer import optim, schedule
+from scaletune_trainer import optim, random_states, schedule
 from scaletune_trainer.checkpoint import Checkpoints, Position
 from scaletune_trainer.failure import VolumeError
 from scaletune_trainer.gang import Gang
@@ -184,6 +185,25 @@ def test_a_model_built_otherwise_is_the_users_error(tmp_path: Path) -> None:
 
     with pytest.raises(scaletune.UserError, match="built as they were"):
         Checkpoints(tmp_path, "next", Gang(), other).restore(folder, seed=0)
+
+
+def test_a_default_device_of_the_script_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    place = f"file://{tmp_path}/store"
+    dist.init_process_group("gloo", init_method=place, rank=0, world_size=1)
+    try:
+        gang = Gang()
+        gang.join()
+        state = random_states.capture()
+        with torch.device("meta"):  # has no values, as "cuda" has none here
+            random_states.restore(state)
+            assert gang.maxima([3, 1]) == [3, 1]
+            assert gang.told_by_rank_0("a life") == "a life"
+        assert random_states.capture() == state
+    finally:
+        dist.destroy_process_group()
 
 
 def test_a_checkpoint_that_is_missing_says_where(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ enough, the plain launcher saves one import more.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.distributed.elastic.multiprocessing.api import SubprocessContext
 
-from scaletune_trainer import wire
+from scaletune_trainer import launch, wire
 from scaletune_trainer.wire import Reason
 from tests.trainer.lives import QUADRATIC, SCRIPTS, Ended, Trial, place
 
@@ -98,6 +101,36 @@ def test_two_processes_leave_on_sigterm_at_one_step_and_go_on_as_one(
     assert left.message.checkpoint == left.message.step == max(read_losses(losses))
     assert (resumed.code, resumed.message.reason) == (0, Reason.DONE), resumed.output
     assert {**read_losses(losses), **second} == pytest.approx(undisturbed, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_an_older_torchrun_serves_several_trials_of_a_machine(tmp_path: Path) -> None:
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # taken in any case
+            another.bind(("", 29500))
+            another.listen()
+        trial = replace(new_trial(tmp_path), program=[str(SCRIPTS / "older.py")])
+        ended = trial.quadratic("--sleep=0")
+
+    assert (ended.code, ended.message.reason) == (0, Reason.DONE), ended.output
+
+
+def test_workers_have_the_time_to_leave_that_the_shell_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[int] = []
+
+    def close(context: object, death_sig: object = None, timeout: int = 30) -> None:
+        given.append(timeout)
+
+    monkeypatch.setattr(SubprocessContext, "close", close)
+    launch._give_time_to_leave(110)
+    context = SubprocessContext.__new__(SubprocessContext)
+    context.close(signal.SIGTERM)
+    context.close(signal.SIGTERM, 30)
+
+    assert given == [110, 110]
 
 
 @pytest.mark.slow

@@ -91,8 +91,29 @@ class DistError(RuntimeError):
     """Named as torch names the failures of its collectives."""
 
 
+class DistBackendError(DistError):
+    """Named as torch names what NCCL says."""
+
+
+class AcceleratorError(RuntimeError):
+    """Named as torch names an error of the device."""
+
+
 class OutOfMemoryError(RuntimeError):
     """Named as torch names a device without memory."""
+
+
+ALLOC_FAILED = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+INVALID_USAGE = (
+    "NCCL error in: NCCLUtils.cpp:93, invalid usage\nncclInvalidUsage: This usually reflects "
+    "invalid usage of NCCL library.\nLast error:\nDuplicate GPU detected : rank 1 and rank 0 both"
+)
+NO_MEMORY = """torch.AcceleratorError: CUDA error: out of memory
+CUDA kernel errors might be asynchronously reported at some other API call.
+For debugging consider passing CUDA_LAUNCH_BLOCKING=1
+
+[W1126 ProcessGroupNCCL.cpp:1575] Warning: destroy_process_group() was not called
+"""
 
 
 @pytest.mark.parametrize(
@@ -104,7 +125,16 @@ class OutOfMemoryError(RuntimeError):
         (FileNotFoundError(2, "data.txt"), Kind.EXCEPTION),
         (MemoryError(), Kind.MEMORY),
         (OutOfMemoryError(), Kind.MEMORY),
+        (AcceleratorError("CUDA error: out of memory\nSearch for it"), Kind.MEMORY),
+        (RuntimeError(ALLOC_FAILED), Kind.MEMORY),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying"), Kind.MEMORY),
+        (DistBackendError("Last error:\nCuda failure 2 'out of memory'"), Kind.MEMORY),
+        (ValueError("out of memory"), Kind.EXCEPTION),
         (DistError(), Kind.INFRASTRUCTURE),
+        (DistBackendError("ncclRemoteError: the peer has gone"), Kind.INFRASTRUCTURE),
+        (DistBackendError(INVALID_USAGE), Kind.EXCEPTION),
+        (AcceleratorError("CUDA error: device-side assert triggered"), Kind.EXCEPTION),
+        (AcceleratorError("CUDA error: uncorrectable ECC error"), Kind.INFRASTRUCTURE),
         (ValueError("x"), Kind.EXCEPTION),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
@@ -119,11 +149,21 @@ def test_an_exception_has_a_kind(error: Exception, kind: Kind) -> None:
         pytest.param("Traceback:\n  x\nMemoryError\n", Kind.MEMORY, id="bare"),
         pytest.param("torch.OutOfMemoryError: CUDA out of\n  more", Kind.MEMORY, id="torch"),
         pytest.param("ValueError: MemoryError", Kind.EXCEPTION, id="only mentioned"),
+        pytest.param(NO_MEMORY, Kind.MEMORY, id="the device, with good-byes after it"),
         pytest.param("", Kind.EXCEPTION, id="silence"),
     ],
 )
 def test_last_words_have_a_kind(words: str, kind: Kind) -> None:
     assert failure.kind_of_text(words) is kind
+
+
+def test_a_quoted_traceback_is_not_half_of_marks() -> None:
+    lines = [f"  File {number}\n    call({number})\n    ~~~~^^^" for number in range(9)]
+    text = "\n".join([*lines, "ValueError: x"])
+
+    quoted = failure.quoted(text).splitlines()
+    assert (quoted[1], quoted[-1]) == ("  File 4", "ValueError: x")
+    assert len(quoted) == 12
 
 
 def test_an_unreadable_failure_is_none(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sys
 import time
 import traceback
@@ -19,7 +20,18 @@ from pathlib import Path
 from types import TracebackType
 
 _LINES = 12
+_MARKS = " ~^"
+"""What a line below a line of a traceback consists of, which points at the place in it."""
 _VOLUME_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+_MEMORY_ERRORS = {"MemoryError", "OutOfMemoryError"}
+# Only the allocator of torch has a type for it; its libraries, and JAX, say it in words.
+_SAYS_SO = {"RuntimeError", "AcceleratorError", "DistBackendError", "JaxRuntimeError"}
+_NO_MEMORY = re.compile(r"out of memory|STATUS_ALLOC_FAILED|RESOURCE_EXHAUSTED", re.IGNORECASE)
+_BROKEN_DEVICE = re.compile(
+    r"uncorrectable ECC error|busy or unavailable|system not yet initialized", re.IGNORECASE
+)
+_MISUSED = re.compile(r"ncclInvalid(Usage|Argument)")
+_EXCEPTION = re.compile(r"([\w.]+\.)?(?P<name>\w*Error)(: (?P<words>.*))?", re.DOTALL)
 
 
 class UserError(Exception):
@@ -61,29 +73,42 @@ class Failure:
 
 def kind_of(error: BaseException) -> Kind:
     """Types of torch are known by name, so that nothing has to be imported to ask."""
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__}
-    short = {name.rpartition(".")[2] for name in names}
+    names = {cls.__qualname__.rpartition(".")[2] for cls in type(error).__mro__}
     if isinstance(error, UserError):
         return Kind.USER
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in short:
-        return Kind.MEMORY
-    if isinstance(error, VolumeError) or "DistError" in short:
-        return Kind.INFRASTRUCTURE
     if isinstance(error, OSError) and error.errno in _VOLUME_ERRORS:
         return Kind.INFRASTRUCTURE
-    return Kind.EXCEPTION
+    return _kind(names, str(error))
 
 
 def kind_of_text(last_words: str) -> Kind:
-    """The same judgement from a traceback's last line, for workers that left no file."""
-    lines = [line for line in last_words.splitlines() if line and not line[0].isspace()]
-    name = lines[-1].partition(":")[0].rpartition(".")[2] if lines else ""
-    return Kind.MEMORY if name in ("MemoryError", "OutOfMemoryError") else Kind.EXCEPTION
+    """The same judgement from a traceback's end, for workers that left no file.
+
+    Libraries that say good-bye may have added lines, and the exception may have several.
+    """
+    lines = last_words.splitlines()
+    for at in reversed(range(len(lines))):
+        if found := _EXCEPTION.fullmatch("\n".join(lines[at:])):
+            return _kind({found["name"]}, found["words"] or "")
+    return Kind.EXCEPTION
+
+
+def _kind(names: set[str], words: str) -> Kind:
+    """By the exception's type, its parents among the names, and by what it says."""
+    says_so = not names.isdisjoint(_SAYS_SO)
+    if not names.isdisjoint(_MEMORY_ERRORS) or (says_so and _NO_MEMORY.search(words)):
+        return Kind.MEMORY
+    if says_so and _BROKEN_DEVICE.search(words):
+        return Kind.INFRASTRUCTURE
+    if names.isdisjoint({"VolumeError", "DistError"}) or _MISUSED.search(words):
+        return Kind.EXCEPTION
+    return Kind.INFRASTRUCTURE
 
 
 def quoted(text: str) -> str:
     """The last lines, which in Python say what happened."""
-    return "\n".join(text.strip().splitlines()[-_LINES:])
+    lines = [line for line in text.strip().splitlines() if line.strip(_MARKS)]
+    return "\n".join(lines[-_LINES:])
 
 
 def record_uncaught(path: Path) -> None:

@@ -40,7 +40,7 @@ class Gang:
             return list(values)
         import torch
 
-        tensor = torch.tensor(values, dtype=torch.int64)
+        tensor = torch.tensor(values, dtype=torch.int64, device="cpu")
         self._distributed.all_reduce(tensor, op=self._distributed.ReduceOp.MAX, group=self.group)
         return [int(value) for value in tensor.tolist()]
 

@@ -108,6 +108,7 @@ class Launch:
             gc.freeze()
             gc.enable()
             _shorten_the_last_barrier()
+            _give_time_to_leave(self.environment.shutdown_seconds)
             arguments = run.parse_args(self._torchrun_arguments())  # type: ignore[no-untyped-call]
             try:
                 run.run(arguments)  # type: ignore[no-untyped-call]
@@ -123,13 +124,13 @@ class Launch:
     def _torchrun_arguments(self) -> list[str]:
         """Everything about several nodes stands in the PET_* variables, which torchrun reads."""
         one_node = os.environ.get("PET_NNODES", "1") in ("", "1", "1:1")
-        here = ["--local-addr=127.0.0.1"] if one_node else []
+        # Standalone: without it torchrun of torch 2.11 has one port for all trials of a machine.
+        here = ["--standalone", "--local-addr=127.0.0.1"] if one_node else []
         if one_node:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         return [
             f"--nproc-per-node={self.processes_here}",
             "--max-restarts=0",
-            f"--shutdown-timeout={self.environment.shutdown_seconds}",
             f"--log-dir={self.folder / 'torchrun'}",
             *here,
             "--no-python",
@@ -146,6 +147,20 @@ def _shorten_the_last_barrier() -> None:
     api.LocalElasticAgent = functools.partial(  # type: ignore[assignment,attr-defined]
         LocalElasticAgent, exit_barrier_timeout=_BARRIER_SECONDS
     )
+
+
+def _give_time_to_leave(seconds: int) -> None:
+    """Until workers are killed; an option of torchrun by now, but torch 2.11 has none for it."""
+    from torch.distributed.elastic.multiprocessing.api import PContext, SubprocessContext
+
+    close = SubprocessContext.close
+
+    def close_in_time(
+        context: PContext, death_sig: signal.Signals | None = None, timeout: int = 0
+    ) -> None:
+        close(context, death_sig, seconds)
+
+    SubprocessContext.close = close_in_time  # type: ignore[method-assign]
 
 
 def adopt_orphans() -> None:

@@ -56,4 +56,5 @@ def _text(tensor: Any) -> str:
 
 
 def _tensor(torch: Any, text: str) -> Any:
-    return torch.tensor(list(base64.b64decode(text)), dtype=torch.uint8)
+    # The script may have chosen another device as the default one.
+    return torch.tensor(list(base64.b64decode(text)), dtype=torch.uint8, device="cpu")

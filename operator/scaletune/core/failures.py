@@ -55,6 +55,9 @@ LOST = "Lost"
 EXPLOITED = "Exploited"
 """Cause of an attempt that had to leave, because its trial goes on from another's checkpoint."""
 
+QUOTED_MAX = 900
+"""Characters of an error after which a sentence of ours has room in a Trial's status."""
+
 _AGREED = {Reason.DONE: Event.COMPLETED, Reason.PAUSED: Event.PAUSED, Reason.STOPPED: Event.STOPPED}
 _FAULTS: dict[Reason, FailureKind] = {
     Reason.DIVERGED: "Diverged",
@@ -137,6 +140,7 @@ def _crashed(trial: Trial, end: End, cause: str, retries: int) -> Verdict:
     is_unheard = end.is_unheard or any(each.unheard_after is not None for each in attempts)
     is_to_be_read = is_unheard and crashes <= retries + READERS_MAX
     if crashes > retries and not is_to_be_read:
+        words = words[-QUOTED_MAX:]  # it is the end of a traceback that says what happened
         words = f"{crashes} crashes in a row without a newer checkpoint; the last one: {words}"
         return Verdict(Event.FAILED, cause, "RetriesExhausted", words, crashes)
     return Verdict(Event.LOST, cause, reason=words, crashes=crashes)
