@@ -160,7 +160,7 @@ def _give_time_to_leave(seconds: int) -> None:
     ) -> None:
         close(context, death_sig, seconds)
 
-    SubprocessContext.close = close_in_time  # type: ignore[method-assign]
+    SubprocessContext.close = close_in_time  # type: ignore[method-assign,assignment]
 
 
 def adopt_orphans() -> None:
