@@ -8,6 +8,7 @@ the sum stays within the budget when all of them arrive.
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
@@ -92,6 +93,7 @@ def seconds_of(duration: str) -> float:
     return float(3600 * hours + 60 * minutes + seconds)
 
 
+@lru_cache(maxsize=256)
 def instant(timestamp: str) -> float:
     """Seconds since the epoch of an RFC 3339 timestamp."""
     return datetime.fromisoformat(timestamp).timestamp()

@@ -115,8 +115,11 @@ def carried_along(study: Study, ledger: Ledger, now: float) -> tuple[Plan, Ledge
 
 def judge(study: Study, ledger: Ledger) -> tuple[tuple[Decide, ...], Ledger]:
     """A decision for every record that has none, in the order of their numbers."""
+    undecided = ledger.shelf("undecided")
+    if not len(undecided):
+        return (), ledger
     policy, decisions = policy_of(study, ledger.frame), []
-    for (number, milestone, index), _ in ledger.shelf("undecided").entries():
+    for (number, milestone, index), _ in undecided.entries():
         trial = ledger.trial(index)
         record = next(each for each in trial.status.milestones if each.at == milestone)
         if _was_stopped_below(trial, milestone):

@@ -51,7 +51,7 @@ class Shell:
     def __init__(self, study: Study, world: World) -> None:
         self.study, self.world, self.frame = study, world, Frame.of(study)
         self.trials: dict[int, Trial] = {}
-        self.ledger = Ledger.of(study, ())
+        self._ledger = Ledger.of(study, ())
         self.lines: list[Line] = []
         self.decisions: list[Decide] = []
         self.curve: list[Better] = []
@@ -70,6 +70,16 @@ class Shell:
         """Whether nothing more will happen."""
         return is_true(self.study.status.conditions, FINISHED)
 
+    @property
+    def ledger(self) -> Ledger:
+        """That of the stored Trials. What has changed is carried over when it is asked for, so that
+        it is done once for a Trial that has changed twice since."""
+        for index in sorted(self._changed):
+            known = self._ledger.shelf("trials").get((index,))
+            self._ledger = self._ledger.replace(known, self.trials[index])
+        self._changed.clear()
+        return self._ledger
+
     def turn(self, news: Sequence[News], *, look: bool = False) -> None:
         """One turn; with `look` even when nothing is heard."""
         if news or look:
@@ -83,7 +93,6 @@ class Shell:
                 intended = intended | touched
             if self._has_to_say(decided=len(self.decisions) > known):
                 self._summarise()
-            self._carried()
             for index in sorted(intended):
                 trial = self.trials[index]
                 state = State(trial.spec.state)
@@ -116,7 +125,7 @@ class Shell:
                 ends[index] = failures.verdict(trial, each.end, retries)
         found = (attempts.fault_of(after[index], made) for index, made in ends.items())
         faults = [fault for fault in found if fault is not None]
-        for trial in observe(self.study, after.values(), reports, faults, self.ledger):
+        for trial in observe(self.study, after.values(), reports, faults, self._ledger):
             after[trial.index] = trial
         for index, made in ends.items():
             after[index] = attempts.at_rest(self.frame, attempts.ended(after[index], made))
@@ -143,12 +152,12 @@ class Shell:
 
     def _plan(self) -> set[int]:
         """Plan and store; the trials whose intent has changed."""
-        ledger = self._carried()
+        ledger = self.ledger
         began = time.perf_counter()
-        made, self.ledger = carried_along(self.study, ledger, self.world.now)
+        made, self._ledger = carried_along(self.study, ledger, self.world.now)
         self.plan_seconds.append(time.perf_counter() - began)
         for decision in made.decisions:
-            self.trials[decision.trial] = self.ledger.trial(decision.trial)
+            self.trials[decision.trial] = self._ledger.trial(decision.trial)
         self.decisions += made.decisions
         touched = {index for action in made.actions if (index := self._intend(action)) is not None}
         self._waiting |= touched
@@ -158,14 +167,6 @@ class Shell:
         if finish := next((each for each in made.actions if isinstance(each, Finish)), None):
             self._summarise(finish)
         return touched
-
-    def _carried(self) -> Ledger:
-        """The Ledger with all that has changed."""
-        for index in sorted(self._changed):
-            known = self.ledger.shelf("trials").get((index,))
-            self.ledger = self.ledger.replace(known, self.trials[index])
-        self._changed.clear()
-        return self.ledger
 
     def _intend(self, action: object) -> int | None:
         """Store an intent; the trial's index."""
@@ -200,12 +201,12 @@ class Shell:
             return True
         if not decided:
             return False
-        best, found = status.best, self.ledger.best()
+        best, found = status.best, self._ledger.best()
         known = None if best is None else (best.index, best.milestone, best.value)
         return known != (found and (found[0].index, found[1].at, found[1].value))
 
     def _summarise(self, finish: Finish | None = None) -> None:
-        status = summarise(self.study, self._carried(), self.world.now, finish)
+        status = summarise(self.study, self.ledger, self.world.now, finish)
         if status.best is not None and status.best != self.study.status.best:
             seconds = self.world.busy_seconds * self.world.site.devices
             self.curve.append(Better(self.world.now, seconds, status.best))
