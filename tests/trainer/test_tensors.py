@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import MetadataIndex
 from torch.distributed.checkpoint.planner import LoadItemType, ReadItem
 from torch.optim import SGD, Optimizer
@@ -17,7 +18,7 @@ from torch.optim import SGD, Optimizer
 import scaletune_trainer as scaletune
 from scaletune_trainer import optim, random_states, schedule
 from scaletune_trainer.checkpoint import Checkpoints, Position
-from scaletune_trainer.failure import VolumeError
+from scaletune_trainer.failure import Kind, VolumeError, kind_of
 from scaletune_trainer.gang import Gang
 from scaletune_trainer.tensors import PlainPlanner, _PlainUnpickler
 from scaletune_trainer.tracked import Tracked
@@ -185,6 +186,28 @@ def test_a_model_built_otherwise_is_the_users_error(tmp_path: Path) -> None:
 
     with pytest.raises(scaletune.UserError, match="built as they were"):
         Checkpoints(tmp_path, "next", Gang(), other).restore(folder, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.AcceleratorError("CUDA error: uncorrectable ECC error"), Kind.INFRASTRUCTURE),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), Kind.EXCEPTION),
+        (torch.OutOfMemoryError("CUDA out of memory"), Kind.MEMORY),
+    ],
+)
+def test_an_error_of_the_device_that_comes_out_at_a_checkpoint_is_judged_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: Kind
+) -> None:
+    def resolve_data(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(DefaultSavePlanner, "resolve_data", resolve_data)
+    _, _, tracked = built("adamw")
+
+    with pytest.raises(type(error)) as raised:
+        saved(tmp_path, tracked, 1)
+    assert kind_of(raised.value) is kind
 
 
 def test_a_default_device_of_the_script_is_not_ours(

@@ -30,6 +30,8 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 from scaletune_trainer.failure import UserError, VolumeError
 from scaletune_trainer.tracked import Tracked
 
+_NOT_OF_CHECKPOINTS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+"""What fails on a device comes out at whoever waits for it next, with its own judgement."""
 _PLAIN_MODULES = ("torch.distributed.checkpoint.", "torch.serialization")
 _PLAIN_NAMES = {
     ("torch", "Size"),
@@ -151,6 +153,9 @@ def _gathered(tracked: Tracked) -> tuple[torch.nn.Module, list[torch.optim.Optim
 
 def _explained(error: CheckpointException, what: str) -> Exception:
     causes = [cause for cause, _ in error.failures.values()]
+    for cause in causes:
+        if isinstance(cause, _NOT_OF_CHECKPOINTS):
+            return cause
     text = "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes)
     if any(isinstance(cause, OSError | pickle.UnpicklingError) for cause in causes):
         return VolumeError(f"cannot {what}: {text}")
