@@ -247,6 +247,19 @@ def test_ten_failed_configurations_without_one_value_end_the_study(
     assert finish(plan(study, [well, *trials[1:]], given.NOW)) is None
 
 
+def test_failures_end_no_study_in_which_another_trial_waits_with_a_value() -> None:
+    study = given.study(mode="Promote", budget={"trials": 99})
+    failures = [
+        changed(failed(i, i + 1, "Diverged"), milestones=(record(1, None, i + 1, "Stop"),))
+        for i in range(1, 11)
+    ]
+    waiting = trial(0, record(1, 0.5, 1, "Pause"), until=1, state="Paused")
+    later = trial(0, record(1, 0.5, 99, "Pause"), until=1, state="Paused")
+
+    assert of_kind(plan(study, [waiting, *failures], given.NOW), Stop) == []
+    assert of_kind(plan(study, [later, *failures], given.NOW), Stop) == [0]
+
+
 # ---- budgets
 
 

@@ -86,3 +86,6 @@ def _notes(study: Study, outcomes: Sequence[Outcome]) -> Iterator[Text]:
         given = [ParameterValue.model_validate(each) for each in best["parameters"]]
         values = "  ".join(f"{each.name} {words.parameter(each.value)}" for each in given)
         yield Text(f"the best is trial {best['trial']}: {values}")
+        trials = {each["trial"]: each for each in outcomes[0]["trials"]}
+        if "lineage" in trials[best["trial"]]:
+            yield Text("it began with other values: `-o json` has them, in the trial's lineage")

@@ -58,13 +58,24 @@ def _failing_alike(study: Study, ledger: Ledger) -> Ending | None:
             f" the first one: {_why(first[0])}. Mend the script and make a new Study",
         )
     failed = list(islice(takewhile(_failed_without_value, ledger.on("ended")), enough))
-    if len(failed) == enough:
+    if len(failed) == enough and not _has_value_before(ledger, failed[-1]):
         return Ending(
             "EndedEarly",
             f"the first {enough} trials all failed before any finite value; the first one:"
             f" {_why(failed[0])}. Look at the parameters' ranges and the metric",
         )
     return None
+
+
+def _has_value_before(ledger: Ledger, failed: Trial) -> bool:
+    """Whether any trial had a finite value by then, such as one that waits for the others: it has
+    not ended, and yet not all fails. What comes later changes nothing any more."""
+    number = failed.status.failure.number if failed.status.failure else 0
+    return any(
+        record.value is not None and record.number <= number
+        for trial in ledger.on("trials")
+        for record in trial.status.milestones
+    )
 
 
 def _kind(trial: Trial) -> str | None:

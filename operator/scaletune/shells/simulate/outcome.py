@@ -13,6 +13,7 @@ from scaletune.api.conditions import FINISHED, condition
 from scaletune.api.record import Evidence, Milestone
 from scaletune.api.trial import Trial
 from scaletune.core import budget
+from scaletune.core.lineage import Piece, lineage
 from scaletune.shells.simulate.shell import Shell
 
 Json = dict[str, Any]
@@ -101,21 +102,17 @@ def _found(shell: Shell) -> Json | None:
     best = shell.study.status.best
     if best is None:
         return None
-    parameters = shell.trials[best.index].spec.parameters
-    return {
-        "trial": best.index,
-        "milestone": best.milestone,
-        "value": best.value,
-        "parameters": [each.to_yaml_fields() for each in parameters],
-    }
+    return _best(shell, best.index, best.milestone, best.value)
 
 
-def _best(trial: Trial, record: Milestone) -> Json:
+def _best(shell: Shell, index: int, milestone: int, value: float | None) -> Json:
+    """With the parameters by which it came to its value; how it began, its lineage says."""
+    last = lineage(shell.trials.get, shell.trials[index], milestone)[-1]
     return {
-        "trial": trial.index,
-        "milestone": record.at,
-        "value": record.value,
-        "parameters": [each.to_yaml_fields() for each in trial.spec.values],
+        "trial": index,
+        "milestone": milestone,
+        "value": value,
+        "parameters": [each.to_yaml_fields() for each in last.parameters],
     }
 
 
@@ -129,7 +126,10 @@ def _best_reported(shell: Shell) -> Json | None:
         if record.value is not None and record.decision != "Void" and trial.spec.role == "Search"
     ]
     best = min(found, key=lambda each: each[:2], default=None)
-    return None if best is None else _best(*best[2:])
+    if best is None:
+        return None
+    *_, trial, record = best
+    return _best(shell, trial.index, record.at, record.value)
 
 
 def _rung(shell: Shell, level: int) -> Json:
@@ -167,12 +167,25 @@ def _trial(shell: Shell, trial: Trial) -> Json:
         document["resolved"] = [each.to_yaml_fields() for each in trial.spec.resolved]
     if trial.status.failure is not None:
         document["failure"] = trial.status.failure.kind
+    pieces = lineage(shell.trials.get, trial)
+    if len(pieces) > 1:
+        document["lineage"] = [_piece(each) for each in pieces]
     attempts = trial.status.attempts
     return {
         **document,
         "attempts": attempts[-1].number if attempts else 0,
         "deviceSeconds": trial.status.device_seconds,
         "milestones": [dict(_record(each)) for each in trial.status.milestones],
+    }
+
+
+def _piece(piece: Piece) -> Json:
+    """A part of what its weights were trained with, as which trial."""
+    return {
+        "after": piece.start,
+        "until": piece.until,
+        "trial": piece.trial,
+        "parameters": [each.to_yaml_fields() for each in piece.parameters],
     }
 
 

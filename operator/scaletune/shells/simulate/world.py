@@ -258,7 +258,12 @@ class World:
         if life.left is None:
             heapq.heappush(self._free, life.node)
             assert life.leaving is not None
-            message = TerminationMessage(reason=life.leaving, step=life.step)
+            error = (
+                f"the objective raised MemoryError after step {life.step}"
+                if life.leaving is Reason.OUT_OF_MEMORY
+                else ""
+            )
+            message = TerminationMessage(reason=life.leaving, step=life.step, error=error)
             self._end(life, End(0, message))
 
     def _end(self, life: _Life, end: End) -> None:
