@@ -23,6 +23,15 @@ def test_a_wrong_study_is_refused_by_field_and_remedy(case: Case) -> None:
     assert [str(each) for each in found if each.path == case.path and case.message in each.message]
 
 
+def test_a_name_that_yaml_reads_as_a_boolean_is_said_to_need_quotes() -> None:
+    (case,) = (each for each in studies.wrong() if "that YAML reads as booleans" in str(each))
+
+    assert "not true; YAML reads words such as on, no and N so: quote it" in {
+        problem.message.removeprefix("must be of type string, ")
+        for problem in validation.problems(case.document)
+    }
+
+
 @pytest.mark.parametrize("case", studies.right(), ids=str)
 def test_a_right_study_is_taken(case: Case) -> None:
     study = validation.parse_study(case.document)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scaletune.api.configuration import Checkpoint
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core import laws
@@ -80,6 +81,22 @@ def test_the_same_trials_tell_the_same_whichever_way_is_better() -> None:
 def test_few_trials_are_said_to_tell_nothing() -> None:
     with pytest.raises(laws.CannotTell, match=r"12 trials .* a law needs 20"):
         laws.laws(study(), snapshot(study(), count=12))
+
+
+def test_a_trial_that_went_on_from_another_ones_checkpoint_tells_no_law() -> None:
+    """Its cost is that of its own part of the training, and its value not that of its values."""
+    one = study()
+    trials = [
+        ended(one, i, v, loss, cost(v)) for i, (v, loss) in enumerate(around_the_front(0, 30))
+    ]
+    parent = Checkpoint(trial=0, incarnation="a", step=1)
+    children = [
+        each.model_copy(update={"spec": each.spec.model_copy(update={"parent": parent})})
+        for each in trials[:12]
+    ]
+
+    with pytest.raises(laws.CannotTell, match=r"18 trials .* a law needs 20"):
+        laws.laws(one, Ledger.of(one, [*children, *trials[12:]]))
 
 
 def test_trainings_that_cost_the_same_are_said_to_tell_nothing() -> None:

@@ -228,7 +228,9 @@ def _message(error: ValidationError) -> str:
     schema: Any = error.schema
     match error.validator:
         case "type":
-            return f"must be of type {limit}, not {_shown(value)}"
+            is_word = limit == "string" and isinstance(value, bool)
+            quote = "; YAML reads words such as on, no and N so: quote it" if is_word else ""
+            return f"must be of type {limit}, not {_shown(value)}{quote}"
         case "enum":
             return _not_among(error.instance, limit)
         case "minimum":

@@ -153,7 +153,7 @@ def _observed(cube: Cube, ledger: Ledger) -> tuple[list[Trial], front_law.Observ
     """The latest trials that were trained in full."""
     trials, points, scores, costs = [], [], [], []
     for trial in ledger.on("trials"):
-        at = cube.point(trial) if trial.spec.role == "Search" else None
+        at = cube.point(trial) if _has_one_configuration(trial) else None
         if at is None:
             continue
         for record in trial.status.milestones:
@@ -174,6 +174,13 @@ def _observed(cube: Cube, ledger: Ledger) -> tuple[list[Trial], front_law.Observ
         np.array(costs[latest]),
     )
     return trials[latest], seen
+
+
+def _has_one_configuration(trial: Trial) -> bool:
+    """Whether it was searched, and trained with the same values from the first step: only then the
+    value is theirs, and the cost is that of the whole training."""
+    spec = trial.spec
+    return spec.role == "Search" and not (spec.parent or spec.exploit or spec.schedule)
 
 
 def _front(ledger: Ledger, trials: list[Trial], seen: front_law.Observed) -> tuple[Member, ...]:
