@@ -130,6 +130,8 @@ def _run_latency() -> None:
     rows = [latency.answers(name, trials) for name in latency.POLICIES for trials in sizes]
     print("\n### latency: milliseconds of processor time\n")
     print(report.markdown(latency.HEAD, rows))
+    exploits = [latency.exploits(name, n) for name, n in latency.POPULATIONS]
+    print(f"\n{report.markdown(latency.EXPLOIT_HEAD, exploits)}")
     suggested = [latency.suggestions(1000), *(latency.searches(n) for n in (200, 400, 9_990))]
     print(f"\n{report.markdown(latency.SUGGESTION_HEAD, suggested)}")
     simulated = [latency.simulation(name) for name in ("asha Stop", "asha Promote")]

@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
+from scaletune.core.numerics import gaussian_process
 from scaletune.core.observe import Report, observe
 from scaletune.core.plan import decide
 from scaletune.core.samplers import adaptive, carbs  # here: no suggestion is to import them
@@ -38,11 +39,14 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
     "pbt pb2": {"pbt": {"population": 64, "explore": "pb2"}},
 }
 GROWN_AS = {"pbt pb2": "pbt perturb"}  # which is many times as fast
+POPULATIONS = (("pbt perturb", 64), ("pbt pb2", 8), ("pbt pb2", 64), ("pbt pb2", 1000))
 HEAD = ("", "trials", "report p50", "p95", "decision p50", "p95")
+EXPLOIT_HEAD = ("", "population", "p50", "p95")
 SUGGESTION_HEAD = ("", "records", "with a new fit", "mean", "p50", "p95")
 SIMULATION_HEAD = ("", "trials", "records", "seconds")
 ASKED, TRIES = 400, 5
 TRIALS_MAX = 10_000  # of a budget
+RECORDS_EACH = 3  # of a population in the middle of its life
 UNITS = 3**9  # ten rungs at eta 3
 PARAMETERS = [
     {"name": "learning_rate", "float": {"min": 1e-5, "max": 1e-1, "scale": "Log"}},
@@ -56,30 +60,58 @@ def answers(name: str, trials: int) -> list[str]:
     """A row: milliseconds of reports and of decisions once a study has so many trials."""
     grown = POLICIES[GROWN_AS.get(name, name)]
     shell = _grown(_study(grown, TRIALS_MAX, workers=64), trials)
-    shell.study = _asked(shell.study, POLICIES[name])
+    shell.study = _asked(shell.study, _study(POLICIES[name], TRIALS_MAX, workers=64))
     reports, decisions = [], []
     for trial in islice(_running(shell), ASKED // TRIES):
         level = shell.frame.next_level(trial)
         assert level is not None
         report = Report(trial.index, level, random.Random(trial.index).random(), 1.0, sequence=99)
         tries = [_answered(shell, trial, report) for _ in range(TRIES)]
-        reports.append(min(each[0] for each in tries))
-        decisions.append(min(each[1] for each in tries))
+        reports.append(min(each.to_observe for each in tries))
+        decisions.append(min(each.to_decide for each in tries))
     return [name, f"{trials:,}", *_milliseconds(reports), *_milliseconds(decisions)]
 
 
-def _asked(study: Study, policy: Mapping[str, Any]) -> Study:
-    """The same study in the middle of its life, under a policy that explores in another way."""
-    spec = _study(policy, TRIALS_MAX, study.spec.parallelism).spec
-    return study.model_copy(update={"spec": spec.model_copy(update={"seed": study.spec.seed})})
+def exploits(name: str, population: int) -> list[str]:
+    """A row: milliseconds of decisions by which a trial goes on from another one, with new fits."""
+    grown, asked = (
+        _study({"pbt": {**POLICIES[each]["pbt"], "population": population}}, population, population)
+        for each in (GROWN_AS.get(name, name), name)
+    )
+    shell = begin(Setting(grown, _objective, Circumstances()), seed=0)
+    for _ in turns(shell):
+        if len(shell.ledger.shelf("decided")) >= RECORDS_EACH * population:
+            break
+    shell.study = _asked(shell.study, asked)
+    seconds = []
+    for trial in islice(_running(shell), ASKED // TRIES):
+        level = shell.frame.next_level(trial)
+        assert level is not None
+        worst = Report(trial.index, level, 2.0, 1.0, sequence=99)
+        tries = [_answered(shell, trial, worst) for _ in range(TRIES)]
+        if tries[0].word == "Exploit":
+            seconds.append(min(each.to_decide for each in tries))
+    return [name, f"{population:,}", *_milliseconds(seconds)]
 
 
-def _answered(shell: Shell, trial: Trial, report: Report) -> tuple[float, float]:
-    """Seconds that a report and its answer take."""
+def _asked(study: Study, otherwise: Study) -> Study:
+    """A study in the middle of its life, whose trials are explored in another way from now on."""
+    spec = otherwise.spec.model_copy(update={"seed": study.spec.seed})
+    return study.model_copy(update={"spec": spec})
+
+
+class _Answer(NamedTuple):
+    to_observe: float  # seconds
+    to_decide: float
+    word: str
+
+
+def _answered(shell: Shell, trial: Trial, report: Report) -> _Answer:
+    """How long a report and its answer take, where no fit is remembered."""
+    gaussian_process._fitted.cache_clear()
     ledger, to_observe = _timed(_taken_in, shell, trial, report)
     made, to_decide = _timed(decide, shell.study, ledger, shell.world.now)
-    assert made.decisions
-    return to_observe, to_decide
+    return _Answer(to_observe, to_decide, made.decisions[0].decision)
 
 
 def suggestions(records: int) -> list[str]:
