@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -223,6 +224,19 @@ def test_the_order_of_trials_and_what_is_remembered_change_nothing() -> None:
     assert [proposed(study(), shuffled, index) for index in range(40, 44)] == expected
 
 
+def test_most_trials_that_end_need_no_new_fit() -> None:
+    one = study(repeatEvery=0)
+    trials = drawn(one, 60, lambda values: None if values["rate"] > 0.03 else loss(values))
+    fits = [gaussian_process._fitted.cache_info().misses]
+    for count in range(20, 61):
+        proposed(one, trials[:count], count)
+        fits.append(gaussian_process._fitted.cache_info().misses)
+    fitted = [before < after for before, after in pairwise(fits)]
+
+    assert {each.status.state for each in trials} == {"Completed", "Failed"}
+    assert sum(fitted) < len(fitted) / 4
+
+
 def test_the_original_is_as_pure_and_keeps_the_ceiling() -> None:
     one = study(surrogate="Original", costMax=50.0, repeatEvery=0)
     trials = drawn(one, 40, lambda values: None if values["rate"] > 0.05 else loss(values))
@@ -345,8 +359,11 @@ def test_what_a_trial_reports_on_the_way_changes_what_is_tried_next() -> None:
 
 def test_ten_thousand_observations_make_a_model_no_larger_than_a_few_hundred() -> None:
     one = study(parameters=[WIDTH, RATE])
-    cube, ledger = carbs.cube_of(one.spec), Ledger.of(one, drawn(one, 10_000))
+    trials = drawn(one, 10_000, lambda values: None if values["width"] > 256 else loss(values))
+    cube, ledger = carbs.cube_of(one.spec), Ledger.of(one, trials)
     known = carbs._knowledge(one, cube, ledger, list(carbs._ended(cube, ledger)))
 
     assert len(known.seen.points) == carbs.ROWS
     assert 0 < known.fitted_on <= carbs.ROWS
+    assert 0 < len(known.failed) <= carbs.ROWS
+    assert 0 < known.failed_fitted_on < len(known.failed)

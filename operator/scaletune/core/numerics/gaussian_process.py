@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Factor = NDArray[np.floating[Any]]
 
-STEPS = 25
+STEPS, FIRST_STEP = 18, 0.5
 JITTER = 1e-6
 SQRT5 = math.sqrt(5.0)
-HALVED_FROM = 32  # rows
+HALVED_FROM = 50  # rows
 _BOUNDS = math.log(1e-3), math.log(1e2)
 
 
@@ -86,7 +86,7 @@ class Surrogate:
 
     def apart(self, at: Array, others: Array) -> Array:
         """What the nearest of the others leaves open of each, were there no noise: 0 to 1."""
-        nearest = self._kernel(at, others).max(axis=1) / self._found.signal
+        nearest = self._smoothness(self._distances(at, others).min(axis=1))
         left: Array = np.sqrt(np.maximum(1 - nearest**2, 1e-6))
         return left
 
@@ -106,12 +106,20 @@ class Surrogate:
         return inverse_of_lower(np.linalg.cholesky(kernel + noise))
 
     def _kernel(self, at: Array, of: Array) -> Array:
-        one, other = at / self._found.lengths, of / self._found.lengths
-        squares = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1)
-        distances = np.sqrt(np.maximum(squares - 2 * one @ other.T, 0.0))
-        smoothness = _rough_matern if self._found.rough else _matern
-        kernel = self._found.signal * smoothness(distances)
+        kernel = self._smoothness(self._distances(at, of))
+        kernel *= self._found.signal
         return kernel + self._found.linear * at @ of.T if self._found.linear else kernel
+
+    def _distances(self, at: Array, of: Array) -> Array:
+        one, other = at / self._found.lengths, of / self._found.lengths
+        squares = one @ (-2 * other.T)
+        squares += (one * one).sum(axis=1)[:, None]
+        squares += (other * other).sum(axis=1)
+        found: Array = np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
+        return found
+
+    def _smoothness(self, distances: Array) -> Array:
+        return _rough_matern(distances) if self._found.rough else _matern(distances)
 
 
 UNIT_CUBE = Priors()
@@ -127,10 +135,15 @@ def normal_scores(scores: Array) -> Array:
 
     What remains of the scores is their order: an outlier or an infinity is only the last one.
     """
+    return normal_quantile(rank_fractions(scores))
+
+
+def rank_fractions(scores: Array) -> Array:
+    """Where each lies among all, between 0 and 1; equal ones share their mean rank."""
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
-    middle = (last - (count + 1) / 2 + 0.5) / len(scores)
-    return normal_quantile(middle)[place]
+    middle: Array = (last - count / 2) / len(scores)
+    return middle[place]
 
 
 def normal_quantile(fractions: Array) -> Array:
@@ -176,7 +189,7 @@ def _fitted(rows: bytes, values: bytes, columns: int, priors: Priors) -> Hyperpa
 def _descend(slope: Callable[[Array], tuple[float, Array]], start: Array) -> Array:
     """The best of a fixed number of steps, each coordinate's growing while its sign stays."""
     at, best, least = start, start, math.inf
-    step, before = np.full(len(start), 0.3), np.zeros(len(start))
+    step, before = np.full(len(start), FIRST_STEP), np.zeros(len(start))
     for _ in range(STEPS):
         value, gradient = slope(at)
         if value < least:
@@ -192,31 +205,42 @@ def _descend(slope: Callable[[Array], tuple[float, Array]], start: Array) -> Arr
 def _slope(
     rows: Array, values: Array, median: Array, spread: Array
 ) -> Callable[[Array], tuple[float, Array]]:
-    """The negative log posterior and its gradient, by the logarithms of the hyperparameters."""
+    """The negative log posterior and its gradient, by the logarithms of the hyperparameters.
+
+    All matrices are symmetric: what is looked at are the pairs of rows, and the diagonal.
+    """
     count, columns = rows.shape
-    squares = ((rows.T[:, :, None] - rows.T[:, None, :]) ** 2).reshape(columns, -1)
-    eye, products = np.eye(count), rows @ rows.T
+    one, other = np.tril_indices(count, -1)
+    squares = np.ascontiguousarray(((rows[one] - rows[other]) ** 2).T)
+    pairs, diagonal = one * count + other, np.arange(count) * (count + 1)
+    products = (rows @ rows.T).ravel()
+    kernel = np.zeros(count * count)  # its upper part stays empty: nobody reads it
 
     def slope(at: Array) -> tuple[float, Array]:
         lengths, (signal, noise, *linear) = np.exp(at[:columns]), np.exp(at[columns:])
-        scaled = SQRT5 * np.sqrt(lengths**-2 @ squares).reshape(count, count)
+        scaled = SQRT5 * np.sqrt(lengths**-2 @ squares)
         decay = signal * np.exp(-scaled)
         smooth = (1 + scaled + scaled**2 / 3) * decay  # as in `_matern`
-        kernel = smooth + linear[0] * products if linear else smooth
-        factor = np.linalg.cholesky(kernel + (noise + JITTER) * eye)
+        kernel[pairs], kernel[diagonal] = smooth, signal + noise + JITTER
+        if linear:
+            kernel[pairs] += linear[0] * products[pairs]
+            kernel[diagonal] += linear[0] * products[diagonal]
+        factor = np.linalg.cholesky(kernel.reshape(count, count))
         half = inverse_of_lower(factor)
-        inverse = half.T @ half
-        weights = inverse @ values
+        inverse = (half.T @ half).ravel()
+        weights = half.T @ (half @ values)
         off = (at - median) / spread
         value = 0.5 * values @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-        pull = np.outer(weights, weights) - inverse
+        pull = weights[one] * weights[other] - inverse[pairs]
+        alone = 0.5 * (weights**2 - inverse[diagonal])
         inner = pull * (5 / 3) * (1 + scaled) * decay
         gradient = np.empty(len(at))
-        gradient[:columns] = -0.5 * (squares @ inner.ravel()) * lengths**-2
-        gradient[columns] = -0.5 * (pull * smooth).sum()
-        gradient[columns + 1] = -0.5 * np.trace(pull) * noise
+        gradient[:columns] = -(squares @ inner) * lengths**-2
+        gradient[columns] = -(pull @ smooth) - signal * alone.sum()
+        gradient[columns + 1] = -noise * alone.sum()
         if linear:
-            gradient[columns + 2] = -0.5 * (pull * products).sum() * linear[0]
+            trend = pull @ products[pairs] + alone @ products[diagonal]
+            gradient[columns + 2] = -linear[0] * trend
         return float(value), gradient + off / spread
 
     return slope
@@ -235,7 +259,11 @@ def inverse_of_lower(factor: Factor) -> Factor:
 
 def _matern(distances: Array) -> Array:
     scaled = SQRT5 * distances
-    return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+    found = np.exp(-scaled)  # from here on in place: a matrix anew costs as much as its sum
+    scaled *= 1 + scaled / 3
+    scaled += 1
+    found *= scaled
+    return found
 
 
 def _rough_matern(distances: Array) -> Array:

@@ -7,6 +7,7 @@ differs is said where it does.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def log_expected_gain(of: Expected, log_costs: Array, scores: Array, top: float)
     `log_costs` and `scores` are of what is known; `top` is the logarithm of the highest cost that
     counts. What is cheaper than all else competes with the median of what is known.
     """
-    without = float(np.median(scores))
+    without = median(scores.tolist())
     share = (np.arange(GRID) + 0.5) / GRID
     width = np.maximum(top - of.log_cost, 1e-3)
     grid = of.log_cost[:, None] + width[:, None] * share

@@ -12,12 +12,19 @@ Points under way count as if they had come out as expected.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
 from scaletune.core.numerics import pareto
 from scaletune.core.numerics.basic_space import Space, normals
-from scaletune.core.numerics.gaussian_process import Array, Priors, Surrogate, fit
+from scaletune.core.numerics.gaussian_process import (
+    Array,
+    Hyperparameters,
+    Priors,
+    Surrogate,
+    fit,
+)
 from scaletune.core.numerics.normal import log_normal_distribution
 
 OUTPUT = Priors(length=(1.0, 1.0), signal=(1.0, 1.0), noise=(0.01, 1.0), linear=(0.1, 1.0))
@@ -32,8 +39,8 @@ FEASIBLE_LEAST = 0.75  # the probability of success that a candidate must have, 
 CHEAPER_CENTER = 1.0  # how far below the center costs count, where the space has no end
 CHEAPER = 0.5  # how far below the cheapest one, in logarithms, the ceiling may lie
 
-FIT_ROWS = 120  # that hyperparameters are learned from
-SUCCESS_ROWS = 100  # with a value, and as many without
+FIT_ROWS = 100  # that hyperparameters are learned from
+SUCCESS_ROWS, SUCCESS_FIT_ROWS = 100, 50  # with a value, and as many without
 
 Uniforms = Callable[..., Array]
 
@@ -60,6 +67,8 @@ class Knowledge:
     fitted_on: int
     """fitted_on is from how many of what was seen, the earliest, hyperparameters are learned."""
     failed: Array
+    failed_fitted_on: int
+    """failed_fitted_on is the same of what failed."""
     pending: Array
     spent: float
     pace: float
@@ -70,7 +79,7 @@ class Knowledge:
 def warped(scores: Array) -> Array:
     """Scores on a scale that is even among the good ones and logarithmic among the bad ones."""
     scores = np.clip(scores, -1e300, 1e300)
-    best, middle = float(scores.min()), float(np.median(scores))
+    best, middle = float(scores.min()), median(scores.tolist())
     span = middle - best if middle > best else float(scores.max()) - best
     if not 0 < span < math.inf:
         return np.zeros(len(scores))
@@ -93,12 +102,13 @@ class Models:
         self.values = warped(seen.scores)
         costs = seen.log_costs
         self._cost_mean, self._cost_scale = float(costs.mean()), max(float(costs.std()), 0.1)
-        early = slice(max(0, known.fitted_on - FIT_ROWS), known.fitted_on)
+        early = _latest(known.fitted_on, FIT_ROWS)
         rows = self.columns(seen.points)
         with_training = np.column_stack([rows, seen.trained])
-        self._output = _surrogate(with_training, self.values, early, OUTPUT)
-        scaled = (costs - self._cost_mean) / self._cost_scale
-        self._cost = _surrogate(rows, scaled, early, COST)
+        found = _fitted(with_training[early], warped(seen.scores[early]), OUTPUT)
+        self._output = Surrogate(with_training, self.values, found)
+        found = _fitted(rows[early], standard(costs[early]), COST)
+        self._cost = Surrogate(rows, (costs - self._cost_mean) / self._cost_scale, found)
         self._success = self._of_success(rows) if len(known.failed) else None
 
     def columns(self, points: Array) -> Array:
@@ -130,21 +140,32 @@ class Models:
         return log_normal_distribution(-mean / np.hypot(deviation, LABEL_DEVIATION))
 
     def _of_success(self, rows: Array) -> Surrogate:
-        failed = self.columns(self._known.failed)
-        rows = np.vstack([rows[-SUCCESS_ROWS:], failed[-SUCCESS_ROWS:]])
-        labels = np.ones(len(rows))
-        labels[: len(rows) - len(failed[-SUCCESS_ROWS:])] = -1.0
-        chosen = slice(0, len(rows))
-        return _surrogate(rows, labels, chosen, SUCCESS)
+        known, failed = self._known, self.columns(self._known.failed)
+        found = _fitted(
+            *_labelled(
+                rows[_latest(known.fitted_on, SUCCESS_FIT_ROWS)],
+                failed[_latest(known.failed_fitted_on, SUCCESS_FIT_ROWS)],
+            ),
+            SUCCESS,
+        )
+        return Surrogate(*_labelled(rows[-SUCCESS_ROWS:], failed[-SUCCESS_ROWS:]), found)
+
+
+def _latest(of: int, most: int) -> slice:
+    return slice(max(0, of - most), of)
+
+
+def _labelled(good: Array, failed: Array) -> tuple[Array, Array]:
+    labels = np.concatenate([-np.ones(len(good)), np.ones(len(failed))])
+    return np.vstack([good, failed]), labels
 
 
 def _in_full(rows: Array) -> Array:
     return np.column_stack([rows, np.zeros(len(rows))])
 
 
-def _surrogate(rows: Array, values: Array, fitted_on: slice, priors: Priors) -> Surrogate:
-    found = fit(np.ascontiguousarray(rows[fitted_on]), values[fitted_on], priors)
-    return Surrogate(rows, values, found)
+def _fitted(rows: Array, values: Array, priors: Priors) -> Hyperparameters:
+    return fit(np.ascontiguousarray(rows), values, priors)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.ranked import Key, spread
 from scaletune.core.samplers import earlier
 from scaletune.core.samplers.draws import Value, fraction_of, uniform, value_at
+from scaletune.core.samplers.uniforms import uniforms
 from scaletune.core.seeds import Stream, stream
 
 DRAWN_FIRST = 16  # trials before anything is learned from
@@ -116,7 +117,7 @@ def _mutation(
     values = cube.values(before[0])
     taken = [_given(trial) for trial in (*best, *_pending(ledger))]
     for _ in range(TRIES):  # a step may be rounded to nothing, or two trials take the same
-        after = neighbours(cube.axes, before, _uniforms(random, 4, 1, cube.size), RATE, SPREAD)
+        after = neighbours(cube.axes, before, uniforms(random, 4, 1, cube.size), RATE, SPREAD)
         values = cube.values(after[0])
         if values not in taken:
             break
@@ -128,11 +129,11 @@ def _proposed(
     study: Study, cube: "Cube", ledger: Ledger, best: Sequence[Trial], random: Stream
 ) -> dict[str, Value]:
     """The candidate that the model thinks most of."""
-    anywhere = _uniforms(random, CANDIDATES, cube.size)
+    anywhere = uniforms(random, CANDIDATES, cube.size)
     points = np.array([cube.point(trial) for trial in best[:AROUND]])
     around = points[np.arange(CANDIDATES) % len(points)]
-    uniforms = _uniforms(random, 4, CANDIDATES, cube.size)
-    close = neighbours(cube.axes, around, uniforms, RATE, CLOSE_SPREAD)
+    drawn = uniforms(random, 4, CANDIDATES, cube.size)
+    close = neighbours(cube.axes, around, drawn, RATE, CLOSE_SPREAD)
     candidates = np.vstack([anywhere, close])
     pending = np.array([cube.point(trial) for trial in _pending(ledger)]).reshape(-1, cube.size)
     seen = _seen(cube, ledger, _rows(ledger))
@@ -253,10 +254,3 @@ class Cube:
 
 
 _cube = lru_cache(maxsize=16)(Cube)
-
-
-def _uniforms(random: Stream, *shape: int) -> Array:
-    """Fractions in [0, 1), of 53 bits as the stream's own."""
-    drawn = np.frombuffer(random.randbytes(8 * math.prod(shape)), dtype=np.uint64)
-    fractions: Array = (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return fractions.reshape(shape)

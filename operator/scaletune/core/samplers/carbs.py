@@ -12,7 +12,7 @@ number of trials, so that 10,000 cost no more than a few hundred.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from scaletune.core.numerics.pareto_search import Knowledge, Seen
 from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.prior import first_configurations
 from scaletune.core.samplers.draws import Value
+from scaletune.core.samplers.uniforms import uniforms
 from scaletune.core.seeds import Stream, stream
 
 FIRST = 4  # trials with a value before a model is asked
@@ -71,11 +72,11 @@ def point(study: Study, ledger: Ledger, index: int) -> tuple[dict[str, Value], O
         values = {each.name: each.value for each in of.spec.parameters}
         return values, Origin(kind="Repeat", of=_root(of))
     known = _knowledge(study, cube, ledger, ended)
-    uniforms = uniforms_of(stream(study.spec.seed, index, "what to try next"))
+    draw = uniforms_of(stream(study.spec.seed, index, "what to try next"))
     if len(whole) < FIRST:
-        return cube.values(pareto_search.around_center(known, uniforms)), Origin(kind="Center")
+        return cube.values(pareto_search.around_center(known, draw)), Origin(kind="Center")
     search = original if spec.surrogate == "Original" else pareto_search
-    return cube.values(search.best_point(known, uniforms)), Origin(kind="Model")
+    return cube.values(search.best_point(known, draw)), Origin(kind="Model")
 
 
 # ---- repeats
@@ -138,11 +139,9 @@ def _knowledge(study: Study, cube: "Cube", ledger: Ledger, ended: Sequence[Ended
     spec = study.spec.policy.carbs
     assert spec is not None
     good = [each for each in ended if each.score < math.inf]
-    bad = [each.point for each in ended if each.score == math.inf][-ROWS:]
-    count = FIRST
-    while (following := math.ceil(count * 1.4)) <= len(good):
-        count = following
-    chosen = _rows(good, count)
+    bad = [each.point for each in ended if each.score == math.inf]
+    count, count_bad = _fitted_on(len(good)), _fitted_on(len(bad))
+    chosen, chosen_bad = _rows(good, count), _rows_of_failed(len(bad), count_bad)
     rows = [good[i] for i in chosen]
     seen = Seen(
         _array([each.point for each in rows], cube.size),
@@ -156,7 +155,8 @@ def _knowledge(study: Study, cube: "Cube", ledger: Ledger, ended: Sequence[Ended
         radius=spec.radius,
         seen=seen,
         fitted_on=sum(i < count for i in chosen),
-        failed=_array(bad, cube.size),
+        failed=_array([bad[i] for i in chosen_bad], cube.size),
+        failed_fitted_on=sum(i < count_bad for i in chosen_bad),
         pending=_array(_pending(cube, ledger), cube.size),
         spent=math.fsum(ledger.frame.cost(each.record) or 0.0 for each in ended),
         pace=_pace(study.spec.budget.trials),
@@ -167,6 +167,21 @@ def _knowledge(study: Study, cube: "Cube", ledger: Ledger, ended: Sequence[Ended
 def _pace(trials: int | None) -> float:
     """How fast costs grow: by a fifth of it a trial, about, which is e to the 8 in all of them."""
     return min(1.0, max(0.1, 40 / (trials or TRIALS)))
+
+
+def _fitted_on(count: int) -> int:
+    """On how many of so many trials models are fitted: between two such numbers fits stay."""
+    found = FIRST
+    while (following := math.ceil(found * 1.4)) <= count:
+        found = following
+    return found
+
+
+def _rows_of_failed(count: int, fitted_on: int) -> list[int]:
+    """Which failed trials the models see: the latest, and those that they are fitted on."""
+    each = ROWS // 4
+    earlier = range(max(0, fitted_on - each), min(fitted_on, count))
+    return sorted({*earlier, *range(max(0, count - each), count)})
 
 
 def _rows(good: Sequence[Ended], fitted_on: int) -> list[int]:
@@ -294,11 +309,5 @@ def _value(parameter: Parameter, one: Dimension, at: float) -> Value:
 
 
 def uniforms_of(random: Stream) -> pareto_search.Uniforms:
-    """Fractions in [0, 1), of 53 bits as the stream's own, in arrays."""
-
-    def uniforms(*shape: int) -> Array:
-        drawn = np.frombuffer(random.randbytes(8 * math.prod(shape)), dtype=np.uint64)
-        fractions: Array = (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
-        return fractions.reshape(shape)
-
-    return uniforms
+    """Fractions in [0, 1) of a stream, in arrays."""
+    return partial(uniforms, random)

@@ -23,12 +23,21 @@ from scaletune.api.study import StudySpec
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.lifecycle import taken_before
-from scaletune.core.numerics.gaussian_process import Array, Surrogate, fit, normal_scores
+from scaletune.core.numerics.basic_space import normals
+from scaletune.core.numerics.gaussian_process import (
+    Array,
+    Surrogate,
+    fit,
+    normal_quantile,
+    rank_fractions,
+)
 from scaletune.core.numerics.threads import in_one_thread
 from scaletune.core.samplers.draws import Value, fraction_of, typed, value_at
+from scaletune.core.samplers.uniforms import uniforms
 from scaletune.core.seeds import Stream, stream
 
-ROWS_LEAST, ROWS = 8, 64
+ROWS_LEAST, ROWS, FIT_ROWS = 8, 64, 40
+PENDING = 32
 UNIFORM, AROUND, SPREAD = 200, 100, 0.1  # candidates
 OPTIMISM = 1.0  # standard deviations
 
@@ -71,13 +80,13 @@ def explored(
             began,
         ]
     )
-    model = Surrogate(rows, gained, fit(rows, gained))
+    model = Surrogate(rows, gained, fit(rows[:FIT_ROWS], gained[:FIT_ROWS]))
     following = next(level for level in ledger.frame.levels if level > going.at)
     now = following / ledger.frame.most
     before = _values(going.donor, going.at)
     random = stream(spec.seed, going.index, f"explore {going.generation} pb2")
     candidates = _candidates(np.array(_cube(free, before)), random)
-    ahead = [_cube(free, each) for each in _outstanding(ledger, going)]
+    ahead = [_cube(free, each) for each in islice(_outstanding(ledger, going), PENDING)]
     mean, deviation = model.expect(
         _at(candidates, now), _at(np.array(ahead).reshape(-1, len(free)), now)
     )
@@ -102,9 +111,9 @@ def _at(points: Array, now: float) -> Array:
 
 
 def _candidates(donor: Array, random: Stream) -> Array:
-    everywhere = [[random.random() for _ in donor] for _ in range(UNIFORM)]
-    close = [[each + SPREAD * random.gauss() for each in donor] for _ in range(AROUND)]
-    found: Array = np.clip(np.array(everywhere + close), 0.0, np.nextafter(1.0, 0.0))
+    everywhere = uniforms(random, UNIFORM, len(donor))
+    close = donor + SPREAD * normals(uniforms(random, 2, AROUND, len(donor)))
+    found: Array = np.clip(np.vstack([everywhere, close]), 0.0, np.nextafter(1.0, 0.0))
     return found
 
 
@@ -118,8 +127,8 @@ def _ranked(seen: list[_Interval]) -> tuple[Array, Array]:
         same = untils == until
         order = np.argsort(np.argsort(starts[same], kind="stable"), kind="stable")
         began[same] = order / max(1, same.sum() - 1)
-        gained[same] = normal_scores(gains[same])
-    return began, gained
+        gained[same] = rank_fractions(gains[same])
+    return began, normal_quantile(gained)
 
 
 def _intervals(ledger: Ledger) -> Iterator[_Interval]:
