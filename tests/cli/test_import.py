@@ -101,6 +101,12 @@ def test_json_lines_and_optunas_columns_are_read_and_rows_without_a_value_left_o
     assert done.stdout.startswith("optuna: 1 trainings; 2 of 3 rows left out; best"), done.stderr
 
 
+def test_a_column_for_a_name_that_is_none_is_refused(sweep: Path) -> None:
+    path = write(sweep, "r.csv", "rate,optimizer,val_loss\n0.01,adamw,1\n")
+    with pytest.raises(Refusal, match=r"--column rate=lr: rate is none of lr, optimizer, val_loss"):
+        import_results(path, "sweep.yaml", Wish(None, ["rate=lr"], []))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -50,6 +50,7 @@ def import_results(results: str, path: str, wish: Wish) -> None:
     if study.spec.training.horizon is not None:
         raise Refusal(f"{path}: training.max must be a number, that of the longest training")
     renamed, only = _pairs("--column", wish.columns), _pairs("--only", wish.only)
+    _refuse_unknown(study, renamed)
     rows = _read(results, study, renamed)
     wanted = [each for each in rows if all(_said(each, *pair) for pair in only.items())]
     trainings, without = _trainings(study, wanted, renamed)
@@ -117,6 +118,18 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
             raise Refusal(f"{option} {each}: write it as NAME=VALUE")
         found[name] = value
     return found
+
+
+def _refuse_unknown(study: Study, renamed: Mapping[str, str]) -> None:
+    """A name with a slip would be passed over, and the column that it meant not be read."""
+    spec = study.spec
+    known = [*(each.name for each in spec.parameters), spec.objectives[0].metric, *_CHOSEN]
+    for name in renamed:
+        if name not in known:
+            raise Refusal(
+                f"--column {name}={renamed[name]}: {name} is none of {', '.join(known)}; the"
+                " Study's name comes first, then the column's"
+            )
 
 
 def _said(row: Row, column: str, value: str) -> bool:
