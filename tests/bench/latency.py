@@ -79,9 +79,7 @@ def exploits(name: str, population: int) -> list[str]:
         for each in (GROWN_AS.get(name, name), name)
     )
     shell = begin(Setting(grown, _objective, Circumstances()), seed=0)
-    for _ in turns(shell):
-        if len(shell.ledger.shelf("decided")) >= RECORDS_EACH * population:
-            break
+    _go_on(shell, RECORDS_EACH * population)
     shell.study = _asked(shell.study, asked)
     seconds = []
     for trial in islice(_running(shell), ASKED // TRIES):
@@ -132,9 +130,7 @@ def searches(records: int) -> list[str]:
         "template": {"pod": {}},
     }
     shell = begin(Setting(_of(spec, sampler={"random": {}}), trained, Circumstances()), seed=0)
-    for _ in turns(shell):
-        if len(shell.ledger.shelf("decided")) >= records:
-            break
+    _go_on(shell, records)
     study = _of(spec, policy={"carbs": {"repeatEvery": 0}})  # a repeat asks no model
     return ["carbs", *_suggested(study, Ledger.of(study, shell.trials.values()), ASKED // 10)]
 
@@ -194,6 +190,13 @@ def _grown(study: Study, trials: int) -> Shell:
         if len(shell.trials) >= trials:
             break
     return shell
+
+
+def _go_on(shell: Shell, records: int) -> None:
+    """Until so many records are decided."""
+    for _ in turns(shell):
+        if len(shell.ledger.shelf("decided")) >= records:
+            break
 
 
 def _running(shell: Shell) -> Iterator[Trial]:

@@ -47,7 +47,8 @@ def _target_reached(study: Study, ledger: Ledger) -> Ending | None:
 
 def _failing_alike(study: Study, ledger: Ledger) -> Ending | None:
     """The first trials to end tell whether the rest is worth starting."""
-    if not any(_kind(trial) for trial in islice(ledger.on("ended"), 1)):
+    earliest = next(ledger.on("ended"), None)
+    if earliest is None or earliest.status.failure is None:
         return None  # as nearly always: this is asked at every plan
     enough = max(CONFIGURATION_FAILURES, 2 * study.spec.parallelism)
     first = list(islice(ledger.on("ended"), USER_ERRORS))

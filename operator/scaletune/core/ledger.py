@@ -49,7 +49,9 @@ class Ledger:
     frame: Frame
     shelves: Shelves  # by bracket: a change copies the names of one, however many there are
     spent_microseconds: int = 0
-    known: dict[int, tuple[Trial, list[Fact]]] = field(default_factory=dict, compare=False)
+    known: dict[int, tuple[Trial, list[Fact]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     """By index, what a Trial that was looked at last contributes, but for its records: only saves
     time, and is shared by all versions."""
 

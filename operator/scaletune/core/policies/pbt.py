@@ -156,11 +156,10 @@ class Population:
         if not level or ledger.shelf("members").at(0)[0][0] < level or self._is_filling(ledger):
             return None
         rung, (key, _) = ledger.rung(level, 0), ledger.waiting(level, 0).at(0)
-        evidence = self._evidence(rung, key)
-        if self._is_worst(evidence):
-            evidence = self._against(ledger, rung, level, key[-1], evidence)
-            if evidence.against is None and self._is_donor_leaving(ledger, rung, level):
-                return None
+        evidence = self._against(ledger, rung, level, key[-1], self._evidence(rung, key))
+        has_none = evidence.against is None and self._is_worst(evidence)
+        if has_none and self._is_donor_leaving(ledger, rung, level):
+            return None
         return ledger.trial(key[-1]), ledger.frame.above(level), evidence
 
     def _latest(self, ledger: Ledger) -> Iterator[int]:
