@@ -46,10 +46,11 @@ class Release:
         return (lease["spec"].get("holderIdentity") or "").rpartition("_")[0]
 
     def complaints(self) -> list[str]:
-        """What the operators that run now have logged as wrong."""
+        """What the operators that run now have logged as wrong; who only starts has no log."""
         lines = [
             json.loads(line)
             for pod in self.pods()
+            if is_running(pod)
             for line in self._log(pod["metadata"]["name"]).splitlines()
         ]
         return [each["message"] for each in lines if each["level"] not in ("info", "debug")]
@@ -68,8 +69,14 @@ def metrics(pod: Json) -> str:
 
 
 def is_ready(pod: Json) -> bool:
-    conditions = {each["type"]: each["status"] for each in pod["status"]["conditions"]}
+    conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
     return conditions.get("Ready") == "True"
+
+
+def is_running(pod: Json) -> bool:
+    """Whether the operator in it runs, ready or not."""
+    found = pod["status"].get("containerStatuses", ())
+    return bool(found) and all("running" in each["state"] for each in found)
 
 
 def restarts(pod: Json) -> int:

@@ -158,7 +158,7 @@ def test_pods_of_the_operator_outlive_a_bug_new_tokens_a_hang_and_the_loss_of_th
     _serves(cluster, namespace, "s3")
     assert release.leader() != frozen["name"]
     wait_until("it is restarted", lambda: _restarted(release) == {frozen["name"]: 1}, 120)
-    wait_until("both are ready", lambda: all(map(releases.is_ready, release.pods())), 120)
+    wait_until("both are ready", lambda: _are_ready(release, 2), 120)
 
     _apply(cluster, namespace, "s4")
     lost = release.leader()
@@ -166,6 +166,7 @@ def test_pods_of_the_operator_outlive_a_bug_new_tokens_a_hang_and_the_loss_of_th
     cluster.kubectl("delete", "pod", lost, "-n", namespace, "--force", "--grace-period=0")
     _serves(cluster, namespace, "s4")
     assert release.leader() != lost
+    wait_until("another is ready in its place", lambda: _are_ready(release, 2), 120)
 
     started = [
         each.name
@@ -179,6 +180,10 @@ def test_pods_of_the_operator_outlive_a_bug_new_tokens_a_hang_and_the_loss_of_th
 def _leader(release: Release) -> Json:
     [found] = [pod for pod in release.pods() if pod["metadata"]["name"] == release.leader()]
     return found
+
+
+def _are_ready(release: Release, count: int) -> bool:
+    return sum(map(releases.is_ready, release.pods())) == count
 
 
 def _told_of_the_bug(cluster: Connection, namespace: str) -> bool:
