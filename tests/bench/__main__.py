@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: its threads cost 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scaletune.api import reader
+from scaletune.core.samplers.sampler import adapts
 from tests.bench import (
     cells,
     centers,
@@ -66,7 +67,7 @@ def main() -> None:
         with ProcessPoolExecutor(options.jobs) as pool:
             for name, box, seed, figures in pool.map(_run, jobs):
                 ours.setdefault(name, {})[box, seed] = figures
-        _print(options, workers, ours)
+        _print(options, suite, workers, ours)
         print(f"\n{len(jobs)} studies in {time.time() - began:.0f} s", file=sys.stderr)
 
 
@@ -172,9 +173,9 @@ def _jobs(
             for name, policy in policies.items():
                 cell = cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
                 yield name, cell
-                for said, share in suite.centers:
-                    there = centers.centered(box, cells.study(cell), share)
-                    yield f"{name}, {said}", replace(cell, box=there)
+                for guess in suite.guesses if adapts(cells.study(cell).spec) else ():
+                    there = centers.centered(box, cells.study(cell).spec, guess, seed)
+                    yield f"{name}, {guess.name}", replace(cell, box=there)
 
 
 def _policies(path: Path) -> dict[str, Any]:
@@ -200,12 +201,18 @@ def _run(job: tuple[str, cells.Cell]) -> tuple[str, str, int, report.Figures]:
     )
 
 
-def _print(options: argparse.Namespace, workers: int, ours: report.Results) -> None:
+def _print(
+    options: argparse.Namespace, suite: suites.Suite, workers: int, ours: report.Results
+) -> None:
     folder = options.reference or options.data.parent / "reference"
     peers = report.read(folder / f"{options.suite}.csv", workers)
     rows = report.comparable(ours, peers)
     print(f"\n### {options.suite}, {workers} workers\n")
     print(report.markdown(HEAD, report.table(rows)))
+    if suite.guesses:
+        first = next(iter(ours))
+        print(f"\ntimes the regret of {first}: of means, and paired\n")
+        print(report.markdown(("", *HEAD[4:]), report.times(ours, first)))
     for at in report.PERCENTS[1:]:
         _print_by_box(f"regret at {at[1:]} %", report.by_box(rows, at))
     if "random" in rows:

@@ -88,6 +88,28 @@ def against(rows: Results, other: str, at: str) -> list[list[str]]:
     return lines
 
 
+def times(rows: Results, other: str) -> list[list[str]]:
+    """How many times another row's regret: of the means, and in brackets of the pairs one by one.
+
+    The pairs' has a standard error, as a factor.
+    """
+    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    lines = []
+    for name, results in rows.items():
+        cells = []
+        for at, floor in FLOORS.items():
+            ratio = geometric(results, pairs, at) / geometric(rows[other], pairs, at)
+            logs = [
+                math.log(max(results[pair][at], floor) / max(rows[other][pair][at], floor))
+                for pair in pairs
+            ]
+            error = stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else 0.0
+            paired = f"{math.exp(fmean(logs)):.2f}, × or ÷ {math.exp(error):.2f}"
+            cells.append(f"{ratio:.2f} ({paired})")
+        lines.append([name, *cells])
+    return lines
+
+
 def geometric(results: Mapping[Pair, Figures], pairs: Iterable[Pair], at: str) -> float:
     """The geometric mean over boxes of the mean regret."""
     per_box: dict[str, list[float]] = {}

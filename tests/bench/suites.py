@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.boxes import Box, Facts
+from tests.bench.centers import GUESSES, Guess
 from tests.bench.lcbench import LcBench
 from tests.bench.tables import Table
 
@@ -30,14 +31,14 @@ class Suite:
     budgets: tuple[tuple[int, float], ...] = ((16, 4.0),)
     """budgets are (workers, full trainings that each has time for)."""
     mtbf: float = math.inf
-    centers: tuple[tuple[str, float], ...] = ()
-    """centers are (what to call it, share of random configurations that are better)."""
+    guesses: tuple[Guess, ...] = ()
+    """guesses are what users know about each box; every study runs without one as well."""
 
 
 _MAIN = (*_LCBENCH, *_TASKSET, "alexnet_imagenet", "deberta_mnli")
 SUITES = {
     "main": Suite(_MAIN),
-    "centers": Suite(_MAIN, centers=(("a good center", 0.02), ("a bad center", 0.9))),
+    "centers": Suite(_MAIN, guesses=GUESSES),
     "smooth": Suite((f"{_TASKSET[0]}~", "alexnet_imagenet~", "deberta_mnli~")),
     "failures": Suite(("lcbench_3945", "alexnet_imagenet", "deberta_mnli"), mtbf=1.0),
     "scale": Suite(

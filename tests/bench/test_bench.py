@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaletune.core.samplers.draws import uniform
-from tests.bench import cells, latency, pareto, report, suites
+from tests.bench import cells, centers, latency, pareto, report, suites
 from tests.bench.boxes import Box, Facts, Floats, Values
 
 RANDOM: dict[str, Any] = {"policy": {"asha": {}}, "sampler": {"random": {}}}
@@ -71,6 +71,30 @@ def test_regret_beside_another_row_is_paired() -> None:
     rows = {"a": figures(0.1, 0.5), "random": figures(0.2, 0.6)}
 
     assert report.against(rows, "random", "r100")[1] == ["a", "-0.100 ± 0.000"]
+
+
+def test_regret_as_a_multiple_of_another_rows_is_of_means_and_paired() -> None:
+    def of(*regrets: float) -> dict[tuple[str, int], dict[str, float]]:
+        return {("a", i): dict.fromkeys(report.FLOORS, r) for i, r in enumerate(regrets)}
+
+    rows = {"one": of(0.1, 0.4), "other": of(0.2, 0.2)}
+
+    assert report.times(rows, "one")[1][1] == "0.80 (1.00, × or ÷ 2.00)"
+
+
+def test_a_guess_is_as_good_as_it_says_and_other_seeds_guess_otherwise() -> None:
+    box, best, worst = Steady(), centers.Guess("", 0.0), centers.Guess("", 1.0)
+    spec = cells.study(cells.Cell(box, RANDOM, seed=0)).spec
+
+    def guessed(guess: centers.Guess, seed: int) -> float:
+        found: float = centers.centered(box, spec, guess, seed).parameters[0]["float"]["center"]
+        return found
+
+    assert 0 <= guessed(best, 0) < 0.02 < 0.98 < guessed(worst, 0) < 1
+    assert 0.85 < guessed(centers.Guess("", 0.9), 0) < 0.95
+    assert guessed(best, 1) != guessed(best, 0)
+    beside = guessed(centers.Guess("", 0.5, 0.01), 0)
+    assert 0 < abs(beside - guessed(centers.Guess("", 0.5), 0)) < 0.05
 
 
 def test_hypervolume_is_the_area_between_the_front_and_the_worst_that_counts() -> None:

@@ -1,6 +1,7 @@
 """Claims about ASHA: on any rungs it judges, promotes, drains and frees as the paper's lists do."""
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given as any_of
@@ -161,6 +162,39 @@ def test_records_are_judged_as_on_the_lists(
         )
         done = given.changed(trial, milestones=(made.model_copy(update={"decision": word}),))
         ledger = ledger.replace(None, done)
+
+
+CENTERED = {"parameters": [{"name": "x", "float": {"min": 0.0, "max": 1.0, "center": 0.9}}]}
+HALF = {"parameters": [*CENTERED["parameters"], given.LEARNING_RATE]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (CENTERED, "Continue"),
+        ({**CENTERED, "sampler": {"random": {}}, "initial": [{}]}, "Continue"),
+        ({**CENTERED, "sampler": {"list": {"configurations": [{"x": 0.9}]}}}, "Continue"),
+        ({**CENTERED, "initial": [{"x": 0.2}, {}]}, "Stop"),
+        ({**CENTERED, "sampler": {"random": {}}}, "Stop"),
+        (HALF, "Stop"),
+        ({}, "Stop"),
+    ],
+)
+def test_in_mode_stop_a_study_that_begins_at_all_centers_trains_them_in_full(
+    spec: dict[str, Any], expected: str
+) -> None:
+    study = given.study(mode="Stop", **spec)
+    policy = policy_of(study, Frame.of(study))
+    better = given.trial(1, given.record(1, 0.1, 1, "Continue"))
+    ledger = Ledger.of(study, [better])
+
+    def judged(index: int, value: float | None) -> str:
+        made = given.record(1, value, 2)
+        return policy.judge(ledger, given.trial(index, made), made)[0]
+
+    assert judged(0, 0.5) == expected
+    assert judged(0, None) == "Stop"
+    assert judged(2, 0.5) == "Stop"
 
 
 def test_a_promoted_trial_that_was_overtaken_makes_room_above() -> None:

@@ -19,6 +19,11 @@ from tests.core import given
             "ranked 2 of 5 at step 2: the best 2 go on",
         ),
         (
+            "Continue",
+            Evidence(n=5, rank=4, quota=1),
+            "ranked 5 of 5 at step 2: the best 1 goes on, and this one, which is at all centers",
+        ),
+        (
             "Stop",
             Evidence(n=5, rank=4, quota=2, against=3),
             "ranked 5 of 5 at step 2: the best 2 go on, down to s-0003",

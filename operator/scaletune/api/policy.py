@@ -26,8 +26,9 @@ class Asha(Model):
     training.max, and training.max. Left out, there are four rungs below training.max. It should
     lie after the learning rate's warm-up."""
     mode: Literal["Promote", "Stop"] = "Stop"
-    """mode Stop lets trials run on and stops the weak for ever, which needs no checkpoints; mode
-    Promote pauses every trial at each rung with a checkpoint, and resumes the best."""
+    """mode Stop lets trials run on and stops the weak for ever, which needs no checkpoints; a study
+    that begins with the configuration of all centers trains this one in full. Mode Promote pauses
+    every trial at each rung with a checkpoint, and resumes the best."""
     brackets: Annotated[Int, Field(ge=1, le=64)] = 1
     """brackets is in how many groups trials are compared; each begins one rung above the one
     before, with fewer trials, in Hyperband's proportions. Several are a hedge against first rungs

@@ -31,6 +31,9 @@ def explain(study: Study, decide: Decide) -> str:
             return f"trained in full; {standing} {where}"
         case "Continue" if decide.evidence.quota is None:
             return f"{standing} {where}: goes on, as every trial does"
+        case "Continue" if not _is_within(decide.evidence):
+            others = _who_goes_on(decide.evidence)
+            return f"{standing} {where}: {others}, and this one, which is at all centers"
         case "Continue":
             return f"{standing} {where}: {_who_goes_on(decide.evidence)}"
         case "Promote":
@@ -50,6 +53,10 @@ def _standing(evidence: Evidence) -> str:
     if evidence.n is None or evidence.rank is None:
         return "unranked"
     return f"ranked {evidence.rank + 1} of {evidence.n}"
+
+
+def _is_within(evidence: Evidence) -> bool:
+    return evidence.rank is None or evidence.quota is None or evidence.rank < evidence.quota
 
 
 def _who_goes_on(evidence: Evidence) -> str:

@@ -3,7 +3,9 @@
 Trials are compared on rungs, eta apart. `Promote` is the algorithm of the paper: every trial pauses
 at each rung, and whenever a place is free the best of the highest rung that is among its best
 1/eta goes on to the next. `Stop` is the variant without pauses: on reaching a rung a trial goes on
-if it is among the best 1/eta of those that have come so far, else it is stopped for ever.
+if it is among the best 1/eta of those that have come so far, else it is stopped for ever. Where a
+study begins at the centers of all its parameters, `Stop` trains this first trial in full: it would
+be compared with the few that start beside it, and what the user knows be lost for ever by chance.
 
 All comparisons are in integers and in one total order (see `core.ledger`), exactly `quota` trials
 ever have a quota's places, and a configuration that failed counts as a competitor that is never
@@ -16,19 +18,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
-from scaletune.api import policy as api
 from scaletune.api.record import DecisionWord, Evidence, Milestone
+from scaletune.api.study import Study
 from scaletune.api.trial import Trial
 from scaletune.core.ledger import Ledger
 from scaletune.core.policies.full import NobodyWaits
 from scaletune.core.policies.in_vain import beyond
 from scaletune.core.ranked import Ranked
 from scaletune.core.rungs import Brackets
+from scaletune.core.samplers.sampler import begins_at_centers
 
 
-def policy(spec: api.Asha, levels: tuple[int, ...], brackets: Brackets) -> "Stop | Promote":
-    """The policy of a Study's `asha` on these milestones."""
-    return Stop(levels, spec.eta) if spec.mode == "Stop" else Promote(levels, spec.eta, brackets)
+def policy(study: Study, levels: tuple[int, ...], brackets: Brackets) -> "Stop | Promote":
+    """The policy of a Study that names `asha`, on these milestones."""
+    spec = study.spec.policy.asha
+    assert spec is not None
+    if spec.mode == "Stop":
+        return Stop(levels, spec.eta, begins_at_centers(study))
+    return Promote(levels, spec.eta, brackets)
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,12 @@ class Stop(NobodyWaits):
 
     levels: tuple[int, ...]
     eta: int
+    spares_first: bool = False
 
     def judge(
         self, ledger: Ledger, trial: Trial, record: Milestone
     ) -> tuple[DecisionWord, Evidence]:
-        """Continue if and only if rank < max(1, n // eta) among those that have come so far."""
+        """Continue if rank < max(1, n // eta) among those that have come so far, or if spared."""
         rung, key = ledger.rung_with(trial, record)
         n, rank = len(rung), rung.rank(key)
         if record.at == self.levels[-1]:
@@ -50,7 +58,7 @@ class Stop(NobodyWaits):
         quota = max(1, n // self.eta)
         if key[0]:
             return "Stop", Evidence(n=n, rank=rank, quota=quota, against=None)
-        if rank < quota:
+        if rank < quota or (self.spares_first and trial.index == 0):
             return "Continue", Evidence(n=n, rank=rank, quota=quota, against=None)
         against = rung.at(quota - 1)[0][-1]
         return "Stop", Evidence(n=n, rank=rank, quota=quota, against=against)

@@ -46,7 +46,7 @@ def policy_of(study: Study, frame: Frame) -> Policy:
         return population
     levels, brackets, spec = frame.levels, frame.brackets, study.spec.policy
     if spec.asha is not None:
-        return asha.policy(spec.asha, levels, brackets)
+        return asha.policy(study, levels, brackets)
     coming = Coming(study.status.created, configurations_at_most(study))
     if spec.successive_halving is not None:
         return Synchronous(levels, spec.successive_halving.eta, brackets, coming)

@@ -4,6 +4,9 @@
 one looks at records; a Trial that is stored wins over what it would say today.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from scaletune.api.configuration import Origin, ParameterValue
 from scaletune.api.space import Parameter
 from scaletune.api.study import Study, StudySpec
@@ -38,13 +41,22 @@ def sampler_size(spec: StudySpec) -> int | None:
     return None if named.grid is None else grid.size(spec, named.grid.points)
 
 
+def begins_at_centers(study: Study) -> bool:
+    """Whether trial 0 is the configuration of all centers: what the user holds good."""
+    study = centred(study)
+    centers = {each.name: each.space.center for each in study.spec.parameters}
+    if None in centers.values():
+        return False
+    given = _written_out(study)
+    return {**centers, **given[0]} == centers if given else adapts(study.spec)
+
+
 def _given(study: Study, index: int) -> tuple[dict[str, Value], Origin] | None:
     """A configuration that is written out: of `initial`, of an earlier study, then of a `list`."""
-    spec, first = study.spec, first_configurations(study)
-    listed = () if spec.sampler.list_ is None else spec.sampler.list_.configurations
-    if index >= len(first) + len(listed):
+    spec, first, written = study.spec, first_configurations(study), _written_out(study)
+    if index >= len(written):
         return None
-    given = (*first, *listed)[index]
+    given = written[index]
     values = {
         parameter.name: given.get(parameter.name, _unsaid(spec, index, parameter))
         for parameter in spec.parameters
@@ -52,6 +64,11 @@ def _given(study: Study, index: int) -> tuple[dict[str, Value], Origin] | None:
     if index < len(spec.initial):
         return values, Origin(kind="Initial")
     return values, Origin(kind="WarmStart" if index < len(first) else "List")
+
+
+def _written_out(study: Study) -> tuple[Mapping[str, Any], ...]:
+    listed = study.spec.sampler.list_
+    return (*first_configurations(study), *(listed.configurations if listed else ()))
 
 
 def _unsaid(spec: StudySpec, index: int, parameter: Parameter) -> Value:
