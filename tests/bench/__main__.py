@@ -34,7 +34,8 @@ from tests.bench import (
     suites,
 )
 
-HEAD = ("", "rank 25 %", "rank 50 %", "rank 100 %", "regret 25 %", "50 %", "100 %", "full")
+RANKS = ("rank 25 %", "rank 50 %", "rank 100 %")
+REGRETS = ("regret 25 %", "50 %", "100 %", "full", "full, as named")
 POLICIES: dict[str, dict[str, Any]] = {
     "scaletune": {"policy": {"asha": {}}},
     "scaletune, random": {"policy": {"asha": {}}, "sampler": {"random": {}}},
@@ -195,6 +196,7 @@ def _run(job: tuple[str, cells.Cell]) -> tuple[str, str, int, report.Figures]:
         {
             **figures,
             "full100": found.full,
+            report.NAMED: found.named,
             "planMilliseconds": milliseconds,
             "trials": len(found.shell.trials),
         },
@@ -208,16 +210,17 @@ def _print(
     peers = report.read(folder / f"{options.suite}.csv", workers)
     rows = report.comparable(ours, peers)
     print(f"\n### {options.suite}, {workers} workers\n")
-    print(report.markdown(HEAD, report.table(rows)))
+    print(report.markdown(("", *RANKS, *REGRETS), report.table(rows)))
     if suite.guesses:
         first = next(iter(ours))
         print(f"\ntimes the regret of {first}: of means, and paired\n")
-        print(report.markdown(("", *HEAD[4:]), report.times(ours, first)))
+        print(report.markdown(("", *REGRETS), report.times(ours, first)))
     for at in report.PERCENTS[1:]:
         _print_by_box(f"regret at {at[1:]} %", report.by_box(rows, at))
     if "random" in rows:
-        for at, title in zip(report.FLOORS, HEAD[4:], strict=True):
-            _print_by_box(f"{title}, less random's", report.against(rows, "random", at))
+        for at, title in zip(report.FLOORS, REGRETS, strict=True):
+            others = "full100" if at == report.NAMED else at
+            _print_by_box(f"{title}, less random's", report.against(rows, "random", at, others))
 
 
 def _print_by_box(title: str, lines: list[list[str]]) -> None:

@@ -19,6 +19,7 @@ from scaletune.shells.simulate.shell import Shell
 from scaletune.shells.simulate.simulation import Setting, simulate
 from tests.bench.boxes import Box
 
+WORST = 2.0  # regret
 DURATION = 1_000_000  # seconds of a study, whatever the box's own
 # In full trainings of average length.
 START, RESUME, PAUSE, REPAIR = 0.02, 0.02, 0.005, 0.02
@@ -53,6 +54,8 @@ class Result:
     """regrets at these per cents of the budget, of the best value reported by then."""
     full: float
     """full is the regret of the configuration that reported it, trained in full."""
+    named: float
+    """named is that of the trial that the study's status names best: none is trained further."""
     shell: Shell
 
 
@@ -86,7 +89,9 @@ def run(cell: Cell) -> Result:
         reached = bisect_right(times, DURATION * percent / 100)
         value = best[reached - 1][1] if reached else math.inf
         regrets[percent] = cell.box.facts.regret(value)
-    return Result(regrets, _in_full(cell, shell, best[-1][2]) if best else 2.0, shell)
+    full = _in_full(cell, shell, best[-1][2]) if best else WORST
+    named = shell.study.status.best
+    return Result(regrets, full, _in_full(cell, shell, named.index) if named else WORST, shell)
 
 
 class Objective:

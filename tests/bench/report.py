@@ -16,7 +16,8 @@ Figures = dict[str, float]
 Pair = tuple[str, int]  # box, seed
 Results = Mapping[str, Mapping[Pair, Figures]]
 PERCENTS = ("r25", "r50", "r100")
-FLOORS = {"r25": 0.005, "r50": 0.005, "r100": 0.005, "full100": 0.01}
+FLOORS = {"r25": 0.005, "r50": 0.005, "r100": 0.005, "full100": 0.01, "named100": 0.01}
+NAMED = "named100"  # of the trial that the study's status names best, which of peers is not known
 WORST = 2.0
 # Those that ran on every box: a rank means the same whatever boxes are chosen.
 PEERS = (
@@ -35,7 +36,7 @@ def read(path: Path, workers: int) -> dict[str, dict[Pair, Figures]]:
             if int(row["W"]) == workers:
                 pair = row["box"], int(row["seed"])
                 found.setdefault(row["peer"], {})[pair] = {
-                    name: float(row[name] or WORST) for name in FLOORS
+                    name: float(row[name] or WORST) for name in FLOORS if name != NAMED
                 }
     return found
 
@@ -60,7 +61,9 @@ def table(rows: Results) -> list[list[str]]:
     lines = []
     for name in sorted(rows, key=lambda each: fmean(ranks[each]["r100"])):
         cells = [_with_error(ranks[name][at]) for at in PERCENTS]
-        cells += [f"{geometric(rows[name], pairs, at):.4f}" for at in FLOORS]
+        known = [at for at in FLOORS if at in rows[name][pairs[0]]]
+        cells += [f"{geometric(rows[name], pairs, at):.4f}" for at in known]
+        cells += ["–"] * (len(FLOORS) - len(known))
         lines.append([name, *cells])
     return lines
 
@@ -76,13 +79,18 @@ def by_box(rows: Results, at: str) -> list[list[str]]:
     return lines
 
 
-def against(rows: Results, other: str, at: str) -> list[list[str]]:
-    """How much more regret than another row, on each box: the mean of paired differences."""
+def against(rows: Results, other: str, at: str, others: str | None = None) -> list[list[str]]:
+    """How much more regret than another row, on each box: the mean of paired differences.
+
+    With `others`, the other row's regret is that one.
+    """
     pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
     boxes = sorted({box for box, _ in pairs})
     lines = [["", *boxes]]
     for name, results in rows.items():
-        more = {pair: results[pair][at] - rows[other][pair][at] for pair in pairs}
+        if at not in results[pairs[0]]:
+            continue
+        more = {pair: results[pair][at] - rows[other][pair][others or at] for pair in pairs}
         of = [[more[pair] for pair in pairs if pair[0] == box] for box in boxes]
         lines.append([name, *(_with_error(each, digits=3) for each in of)])
     return lines
