@@ -4,8 +4,8 @@ A fixed mixture, because each part fails where another does not: draws over the 
 nothing can mislead; mutations of the best (as in PriorBand, arXiv:2306.12370), which need no model;
 and a Gaussian process over configuration and length of training, which predicts what a candidate
 would come to if it were trained in full. The first trials are all drawn. Where the user has named
-centers, a study that begins with nothing else begins with these, and half of the draws lie around
-them: a good center helps at once, a bad one costs little.
+centers, a study that begins with nothing else begins with these, and half of the draws among its
+first trials lie around them: later the records know better where the good ones are.
 Where earlier studies give observations, a third of the first trials are the best of these, and the
 model expects what they lead to expect, once own values tell how far they are to be trusted.
 
@@ -45,7 +45,7 @@ PENDING = 64
 POINTS_KEPT = 20_000
 BEST, BEST_SHARE = 32, 0.1  # who is mutated
 RATE, SPREAD, CLOSE_SPREAD = 0.5, 0.25, 0.1  # of a mutation; of a candidate around the best
-CENTER_SPREAD = 0.15
+CENTER_SPREAD, CENTERED = 0.15, 48  # trials, among which draws lie around the centers
 TRIES = 20
 
 Point = tuple[float, ...]  # a fraction for each parameter
@@ -74,7 +74,7 @@ def _drawn(spec: StudySpec, index: int, random: Stream) -> tuple[dict[str, Value
     """Uniform, or around the centers; the first trial is at these."""
     values = uniform(spec, index)
     centers = [each for each in spec.parameters if each.space.center is not None]
-    if not centers or (index > 0 and random.random() < 0.5):
+    if not centers or index >= CENTERED or (index > 0 and random.random() < 0.5):
         return values, Origin(kind="Random")
     for parameter in centers:
         center = parameter.space.center
