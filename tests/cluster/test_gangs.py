@@ -18,6 +18,7 @@ from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
 
+STEPS = 60  # so many that a training outlasts what is done to it, on a slow machine too
 KILL_THE_WORKERS = "import psutil; [p.kill() for p in psutil.Process(1).children(recursive=True)]"
 
 
@@ -84,9 +85,9 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
         namespace,
         nodes=2,
         initial=[{"x": 0.25}, {"x": 0.75}],
-        training={"unit": "Step", "max": 24},
+        training={"unit": "Step", "max": STEPS},
         # One rung at 6, and from there a long way to the end.
-        policy={"asha": {"eta": 4, "min": 6, "mode": "Promote"}},
+        policy={"asha": {"eta": 10, "min": 6, "mode": "Promote"}},
         budget={"trials": 2},
     )
     two_nodes.apply(made)
@@ -110,15 +111,15 @@ def test_a_gang_on_two_nodes_is_promoted_and_goes_on_in_fewer_processes_when_a_p
     assert {trial.status.state for trial in trials} == {"Stopped", "Completed"}
     best = next(trial for trial in trials if trial.metadata.name == name)
     assert [each.cause for each in best.status.attempts] == ["Paused", "Crashed", "Done"]
-    assert [each.at for each in best.status.milestones] == [6, 24]
+    assert [each.at for each in best.status.milestones] == [6, STEPS]
     # Each life went on from the checkpoint of the one before, and every step was trained.
     x = best.spec.parameters[0].value
     lines = (checkpoints.folder / f"losses-{x}").read_text().splitlines()
     losses = {int(step): float.fromhex(value) for step, value in map(str.split, lines)}
-    assert sorted(losses) == list(range(1, 25))
-    assert len(lines) < 24 + 6
+    assert sorted(losses) == list(range(1, STEPS + 1))
+    assert len(lines) < STEPS + 6
     assert {each.at: each.value for each in best.status.milestones} == {
-        at: pytest.approx(losses[at]) for at in (6, 24)
+        at: pytest.approx(losses[at]) for at in (6, STEPS)
     }
     assert operator.complaints() == []
 
@@ -160,7 +161,7 @@ def test_a_gang_that_has_only_some_of_its_nodes_gives_them_back_when_it_is_pause
 def test_a_gang_that_is_suspended_and_resumed_by_hand_goes_on_as_the_same_attempt(
     two_nodes: Connection, namespace: str, checkpoints: Mount, operator: Operator
 ) -> None:
-    training = {"unit": "Step", "max": 24}
+    training = {"unit": "Step", "max": STEPS}
     two_nodes.apply(_study(namespace, 2, training=training, budget={"trials": 1}))
 
     def the_trial() -> Trial | None:
@@ -189,7 +190,7 @@ def test_a_gang_that_is_suspended_and_resumed_by_hand_goes_on_as_the_same_attemp
     assert (trial.status.state, trial.status.crashes) == ("Completed", 0)
     x = trial.spec.parameters[0].value
     lines = (checkpoints.folder / f"losses-{x}").read_text().splitlines()
-    assert sorted({int(line.split()[0]) for line in lines}) == list(range(1, 25))
+    assert sorted({int(line.split()[0]) for line in lines}) == list(range(1, STEPS + 1))
     assert operator.complaints() == []
 
 
