@@ -239,7 +239,7 @@ def test_a_kubelet_and_a_containerd_that_are_killed_and_come_back_disturb_no_tri
     operator: Operator,
 ) -> None:
     node = standing.own().nodes[0]
-    two_nodes.apply(_study(namespace, "calm", node, "--sleep=0.3", steps=40))
+    two_nodes.apply(_study(namespace, "calm", node, "--sleep=0.3", steps=80))
 
     def trained() -> int:
         found = studies.stored(two_nodes, namespace, "calm")[1]
@@ -260,7 +260,7 @@ def test_a_kubelet_and_a_containerd_that_are_killed_and_come_back_disturb_no_tri
 
     study, [trial] = studies.wait_for_end(two_nodes, namespace, "calm", SECONDS)
     assert [each.cause for each in trial.status.attempts] == ["Done"]
-    assert journals.steps(journals.of_attempt(checkpoints, study, trial, 1)) == list(range(1, 41))
+    assert journals.steps(journals.of_attempt(checkpoints, study, trial, 1)) == list(range(1, 81))
     assert condition(trial.status.conditions, HEALTHY) is None
     assert operator.complaints() == []
 
@@ -340,7 +340,7 @@ def test_when_no_node_is_left_people_are_told_and_all_goes_on_once_one_is_back(
 ) -> None:
     *others, node = standing.own().nodes
     with _only(two_nodes, node, others):
-        made = _study(namespace, "alone", node, "--sleep=0.3", steps=40)
+        made = _study(namespace, "alone", node, "--sleep=0.3", steps=80)
         # What is lost with the node may not count as a crash.
         made["spec"]["template"]["retries"] = 0
         two_nodes.apply(made)

@@ -17,7 +17,7 @@ from tests.cluster.connection import Connection
 from tests.cluster.mounts import Mount
 from tests.cluster.operators import Operator, wait_until
 
-STEPS = 40
+STEPS = 80
 PATIENCE = 120
 
 
@@ -72,7 +72,7 @@ class Watched:
 
 @pytest.fixture
 def watched(cluster: Connection, namespace: str, operator: Operator) -> Watched:
-    """Two of three trials train in full, some ten seconds each."""
+    """Two of three trials train in full, some twenty seconds each."""
     made = studies.study(
         namespace,
         "minds",
