@@ -174,8 +174,10 @@ def _jobs(
             for name, policy in policies.items():
                 cell = cells.Cell(box, policy, seed, workers, trainings, suite.mtbf)
                 yield name, cell
-                for guess in suite.guesses if adapts(cells.study(cell).spec) else ():
-                    there = centers.centered(box, cells.study(cell).spec, guess, seed)
+                spec = cells.study(cell).spec
+                if not suite.guesses or not adapts(spec):
+                    continue
+                for guess, there in centers.centered(box, spec, suite.guesses, seed):
                     yield f"{name}, {guess.name}", replace(cell, box=there)
 
 

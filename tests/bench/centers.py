@@ -5,7 +5,7 @@ many random configurations, trained in full, the best a little or further off, a
 Beside them guesses that are known by how many configurations are better. Every seed has its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,14 +54,18 @@ class Centered:
         return self._box.curve(values, seed)
 
 
-def centered(box: Box, spec: StudySpec, guess: Guess, seed: int) -> Box:
-    """The box with what the user of this seed guesses as its center."""
+def centered(
+    box: Box, spec: StudySpec, guesses: Iterable[Guess], seed: int
+) -> Iterator[tuple[Guess, Box]]:
+    """The box with what the users of this seed guess as its center."""
     spec = spec.model_copy(update={"seed": SEED + seed})
     drawn = [uniform(spec, index) for index in range(DRAWN)]
     trained = sorted(_in_full(box, drawn), key=lambda each: each[0])
-    rank = min(len(trained) - 1, int(guess.share * len(trained)))
-    random = np.random.default_rng(spec.seed)
-    return Centered(box, _moved(spec, drawn[trained[rank][1]], guess.spread, random))
+    for guess in guesses:
+        rank = min(len(trained) - 1, int(guess.share * len(trained)))
+        random = np.random.default_rng(spec.seed)
+        center = _moved(spec, drawn[trained[rank][1]], guess.spread, random)
+        yield guess, Centered(box, center)
 
 
 def _in_full(box: Box, drawn: list[dict[str, Any]]) -> Iterator[tuple[float, int]]:

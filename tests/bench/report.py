@@ -54,7 +54,7 @@ def comparable(ours: Results, peers: Results) -> dict[str, Mapping[Pair, Figures
 
 def table(rows: Results) -> list[list[str]]:
     """The lines of the table, the best final rank first."""
-    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    pairs = _shared(rows)
     if not pairs:
         return []
     ranks = {name: {at: _ranks(rows, pairs, name, at) for at in PERCENTS} for name in rows}
@@ -70,7 +70,7 @@ def table(rows: Results) -> list[list[str]]:
 
 def by_box(rows: Results, at: str) -> list[list[str]]:
     """The mean regret on each box."""
-    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    pairs = _shared(rows)
     boxes = sorted({box for box, _ in pairs})
     lines = [["", *boxes]]
     for name, results in rows.items():
@@ -84,7 +84,7 @@ def against(rows: Results, other: str, at: str, others: str | None = None) -> li
 
     With `others`, the other row's regret is that one.
     """
-    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    pairs = _shared(rows)
     boxes = sorted({box for box, _ in pairs})
     lines = [["", *boxes]]
     for name, results in rows.items():
@@ -101,7 +101,7 @@ def times(rows: Results, other: str) -> list[list[str]]:
 
     The pairs' has a standard error, as a factor.
     """
-    pairs = sorted(set.intersection(*(set(each) for each in rows.values())))
+    pairs = _shared(rows)
     lines = []
     for name, results in rows.items():
         cells = []
@@ -125,6 +125,11 @@ def geometric(results: Mapping[Pair, Figures], pairs: Iterable[Pair], at: str) -
         per_box.setdefault(pair[0], []).append(results[pair][at])
     means = (max(fmean(each), FLOORS[at]) for each in per_box.values())
     return math.exp(fmean(math.log(mean) for mean in means))
+
+
+def _shared(rows: Results) -> list[Pair]:
+    """The pairs that every row has."""
+    return sorted(set.intersection(*(set(each) for each in rows.values())))
 
 
 def _ranks(rows: Results, pairs: Sequence[Pair], name: str, at: str) -> list[float]:

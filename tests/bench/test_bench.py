@@ -87,7 +87,8 @@ def test_a_guess_is_as_good_as_it_says_and_other_seeds_guess_otherwise() -> None
     spec = cells.study(cells.Cell(box, RANDOM, seed=0)).spec
 
     def guessed(guess: centers.Guess, seed: int) -> float:
-        found: float = centers.centered(box, spec, guess, seed).parameters[0]["float"]["center"]
+        [(_, there)] = centers.centered(box, spec, [guess], seed)
+        found: float = there.parameters[0]["float"]["center"]
         return found
 
     assert 0 <= guessed(best, 0) < 0.02 < 0.98 < guessed(worst, 0) < 1

@@ -29,7 +29,7 @@ from scaletune.core.budget import Purse
 from scaletune.core.endings import Ending
 from scaletune.core.frame import sign_of
 from scaletune.core.ledger import Ledger
-from scaletune.core.samplers.draws import Value, fraction_of, on_scale, typed
+from scaletune.core.samplers.draws import Value, all_centers, fraction_of, on_scale, typed
 from scaletune.core.scaling import resolve
 from scaletune.core.schedule import Course, Parameters, course_of, scheduled
 from scaletune.core.seeds import stream
@@ -65,9 +65,8 @@ def candidates(study: Study, ledger: Ledger, confirm: Confirm) -> list[int]:
 
 def control(spec: StudySpec) -> Course | None:
     """The configuration of all centers; None where a parameter has none."""
-    centers = {each.name: each.space.center for each in spec.parameters}
-    known = {name: center for name, center in centers.items() if center is not None}
-    return scheduled(spec, typed(spec, known)) if len(known) == len(centers) else None
+    centers = all_centers(spec)
+    return None if centers is None else scheduled(spec, typed(spec, centers))
 
 
 def _kept(ledger: Ledger) -> set[int | None]:

@@ -89,6 +89,13 @@ def ends(space: FloatSpace | IntSpace) -> tuple[float, float]:
     return space.min, space.max
 
 
+def all_centers(spec: StudySpec) -> dict[str, Value] | None:
+    """The configuration of all centers; None where a parameter has none."""
+    known = {each.name: each.space.center for each in spec.parameters}
+    found = {name: center for name, center in known.items() if center is not None}
+    return found if len(found) == len(known) else None
+
+
 def typed(spec: StudySpec, values: Mapping[str, Value]) -> tuple[ParameterValue, ...]:
     """Values in the order of the parameters, each under the key of its kind."""
     return tuple(_typed_value(parameter, values[parameter.name]) for parameter in spec.parameters)

@@ -13,7 +13,7 @@ from scaletune.api.study import Study, StudySpec
 from scaletune.core.ledger import Ledger
 from scaletune.core.prior import centred, first_configurations
 from scaletune.core.samplers import grid, sobol
-from scaletune.core.samplers.draws import Value, draw, typed, uniform
+from scaletune.core.samplers.draws import Value, all_centers, draw, typed, uniform
 
 Configuration = tuple[tuple[ParameterValue, ...], Origin]
 
@@ -43,11 +43,9 @@ def sampler_size(spec: StudySpec) -> int | None:
 
 def begins_at_centers(study: Study) -> bool:
     """Whether trial 0 is the configuration of all centers: what the user holds good."""
-    study = centred(study)
-    centers = {each.name: each.space.center for each in study.spec.parameters}
-    if None in centers.values():
+    centers, given = all_centers(centred(study).spec), _written_out(study)
+    if centers is None:
         return False
-    given = _written_out(study)
     return {**centers, **given[0]} == centers if given else adapts(study.spec)
 
 
